@@ -1,0 +1,53 @@
+/** Reading and writing files for commands: `-` is standard input, output files appear whole or not at all. */
+import { randomBytes } from "node:crypto";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { UsageError } from "../layout/index.ts";
+import type { Io } from "./io.ts";
+
+const reason = (error: unknown): string => {
+  const code = (error as NodeJS.ErrnoException).code;
+  const words: Record<string, string> = {
+    ENOENT: "no such file",
+    EISDIR: "is a folder",
+    EACCES: "permission denied",
+    ENOTDIR: "not a folder",
+    ENOSPC: "no space left",
+    EEXIST: "exists already",
+  };
+  return (code !== undefined && words[code]) || (error instanceof Error ? error.message : String(error));
+};
+
+/** All bytes of a file, or of standard input for `-`. @throws UsageError naming the file. */
+export async function readInput(name: string, io: Io): Promise<Uint8Array> {
+  if (name === "-") {
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of io.stdin) chunks.push(chunk);
+    return new Uint8Array(Buffer.concat(chunks));
+  }
+  try {
+    return new Uint8Array(await readFile(name));
+  } catch (error) {
+    throw new UsageError(`${name}: ${reason(error)}`);
+  }
+}
+
+/** Write a file by way of a temporary neighbour, so that an interrupted run leaves no half of it. @throws UsageError */
+export async function writeWhole(name: string, content: Uint8Array | string): Promise<void> {
+  const temporary = join(dirname(name), `.${basename(name)}.${randomBytes(4).toString("hex")}`);
+  try {
+    await mkdir(dirname(name), { recursive: true });
+    await writeFile(temporary, content);
+    await rename(temporary, name);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw new UsageError(`${name}: ${reason(error)}`);
+  }
+}
+
+/** Binary output: to `out` when given, to standard output unless that is a terminal. @throws UsageError */
+export async function writeBinary(out: string | undefined, content: Uint8Array, io: Io): Promise<void> {
+  if (out !== undefined && out !== "-") await writeWhole(out, content);
+  else if (io.stdout.isTTY) throw new UsageError("standard output is a terminal: name a file with --out");
+  else io.stdout.write(content);
+}

@@ -1,0 +1,31 @@
+/** The process as commands see it, so that tests can run them without one. */
+import type { ArgumentsCamelCase, Argv } from "yargs";
+
+export interface Output {
+  write(chunk: string | Uint8Array): boolean;
+  readonly isTTY?: boolean | undefined;
+}
+export interface Io {
+  readonly stdin: AsyncIterable<Uint8Array>;
+  readonly stdout: Output;
+  readonly stderr: Output;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** Exit codes of every command. */
+export const EXIT = {
+  /** Done, nothing odd. */
+  fine: 0,
+  /** Done, with findings or differences. */
+  findings: 1,
+  /** Not done: bad options, unreadable files, input that cannot be used. */
+  failed: 2,
+} as const;
+
+/** One subcommand, in a module of its own that is loaded when it is asked for. */
+export interface Command {
+  /** yargs options and positionals. Addresses are `type: "string"`: a number would lose bits above 2^53. */
+  builder(yargs: Argv): Argv;
+  /** Returns an exit code; throws UsageError, DecodeError or EncodeError for what cannot be done. */
+  handler(args: ArgumentsCamelCase, io: Io): Promise<number>;
+}

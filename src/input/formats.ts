@@ -1,0 +1,7 @@
+/** Every format this package reads, in the order in which they are tried: those with a signature first. */
+import { statusBlockFormat } from "../acpi/status-block.ts";
+import { cperFormat } from "../cper/record-codec.ts";
+import { sectionTypes } from "../cper/registry.ts";
+import type { Format } from "../layout/index.ts";
+
+export const FORMATS: readonly Format[] = [cperFormat(sectionTypes), statusBlockFormat(sectionTypes)];

@@ -1,0 +1,112 @@
+/** Values as a tree of words for people: labels, names, units, and what the validation bits say. */
+import { choiceKey, variantOf } from "./encode.ts";
+import { type BitsNode, fieldLabel, type Kind, type Node, type NodeOf, type Root, valueLabel } from "./layout.ts";
+import { bytesToHex, hexNumber } from "./values.ts";
+
+/** One line and what hangs below it. */
+export interface Tree {
+  readonly label: string;
+  /** What stands behind the label; absent for a mere heading. */
+  readonly text?: string;
+  /** A remark in brackets, such as "not valid". */
+  readonly note?: string;
+  readonly children?: readonly Tree[];
+}
+
+type Values = Record<string, unknown>;
+/** Bytes shown in a line before the rest is only counted. */
+const SHOWN_BYTES = 32;
+
+const hexLine = (bytes: Uint8Array): string =>
+  bytes.length === 0 ? "no bytes" : bytes.length <= SHOWN_BYTES ? bytesToHex(bytes) : `${bytesToHex(bytes.subarray(0, SHOWN_BYTES))}… (${bytes.length} bytes)`;
+
+const bitsText = (node: BitsNode, value: Values): string => {
+  const parts = Object.entries(value)
+    .filter(([, member]) => member !== undefined)
+    .map(([name, member]) => {
+      if (name === "rest") return `unknown bits ${hexNumber(member as bigint)}`;
+      if (member === true) return fieldLabel(name);
+      const declared = node.members[name];
+      const text = typeof declared === "object" && "names" in declared ? valueLabel(declared.names, member as string | number) : String(member);
+      return `${fieldLabel(name)} ${text}`;
+    });
+  return parts.length === 0 ? "none" : parts.join(", ");
+};
+
+const describe: { readonly [K in Kind]: (label: string, node: NodeOf<K>, value: unknown, siblings: Values, root: Root | undefined) => Tree | undefined } = {
+  uint: (label, node, value) => ({ label, text: node.base === 16 ? hexNumber(value as number | bigint) : String(value) }),
+  enum: (label, node, value) => ({ label, text: valueLabel(node.names, value as string | number) }),
+  bits: (label, node, value) => ({ label, text: bitsText(node, value as Values) }),
+  guid: (label, _node, value) => ({ label, text: value as string }),
+  text: (label, _node, value) => ({ label, text: JSON.stringify(value) }),
+  timestamp: (label, _node, value) => ({ label, text: value as string }),
+  bytes: (label, _node, value) => ({ label, text: hexLine(value as Uint8Array) }),
+  reserved: (label, _node, value) => ({ label, text: hexLine(value as Uint8Array), note: "should be zero" }),
+  array: (label, node, value) => items(label, node.item, value as unknown[]),
+  struct: (label, node, value) => ({ label, children: fieldTrees(node, value as Values) }),
+  sequence: (label, node, value) => ({ label, children: fieldTrees(node, value as Values) }),
+  list: (label, node, value) => items(label, node.item, value as unknown[]),
+  choice: (label, node, value, siblings, root) =>
+    value instanceof Uint8Array
+      ? { label, text: hexLine(value) }
+      : { label, children: fieldTrees(node.cases[choiceKey(node, siblings, root)]!, value as Values) },
+  variant: (label, node, value) => ({ label, children: fieldTrees(variantOf(node, value), value as Values) }),
+  window: (label, node, value, siblings, root) => describeNode(label, node.item, value, siblings, root),
+  blob: (label, _node, value) => ({ label, text: hexLine(value as Uint8Array) }),
+  padding: (label, _node, value) => ({ label, text: hexLine(value as Uint8Array) }),
+};
+
+const describeNode = (label: string, node: Node, value: unknown, siblings: Values, root?: Root): Tree | undefined =>
+  value === undefined ? undefined : (describe[node.kind] as (typeof describe)["choice"])(label, node as never, value, siblings, root);
+
+const items = (label: string, node: Node, values: unknown[]): Tree => ({
+  label,
+  text: `${values.length}`,
+  children: values.map((value, i) => describeNode(`[${i}]`, node, value, {})).filter((tree) => tree !== undefined),
+});
+
+/** Whether the structure's `validation` field vouches for a field; undefined where it says nothing of it. */
+export function isVouched(node: Root, value: Values, name: string): boolean | undefined {
+  const validation = node.fields["validation"];
+  const given = value["validation"] as Values | undefined;
+  if (validation?.kind !== "bits" || given === undefined || name === "validation") return undefined;
+  const gates = node.fields[name]?.gate ?? [name];
+  const known = gates.filter((gate) => Object.hasOwn(validation.members, gate));
+  return known.length === 0 ? undefined : known.some((gate) => Boolean(given[gate]));
+}
+
+const isBlank = (value: unknown): boolean =>
+  value === 0 ||
+  value === 0n ||
+  value === "" ||
+  value === "none" ||
+  value === "00000000-0000-0000-0000-000000000000" ||
+  (value instanceof Uint8Array && value.every((byte) => byte === 0)) ||
+  (Array.isArray(value) && value.every(isBlank)) ||
+  (typeof value === "object" && value !== null && !(value instanceof Uint8Array) && !Array.isArray(value) && Object.values(value).every(isBlank));
+
+/**
+ * The fields of a value as trees, in wire order. A field whose validation bit is clear is left out when it is
+ * blank, and marked when it is not.
+ */
+export function fieldTrees(layout: { readonly kind: "struct" | "sequence" }, value: object): Tree[] {
+  const node = layout as Root;
+  const values = value as Values;
+  const out: Tree[] = [];
+  for (const [name, field] of Object.entries(node.fields)) {
+    const item = values[name];
+    const vouched = isVouched(node, values, name);
+    if (vouched === false && (isBlank(item) || (field.kind === "enum" && item === Object.keys(field.names)[0]))) continue;
+    const tree = describeNode(fieldLabel(name), field, item, values, node);
+    if (tree) out.push(vouched === false ? { ...tree, note: "present, but not marked valid" } : tree);
+  }
+  if (values["trailing"] instanceof Uint8Array && values["trailing"].length > 0)
+    out.push({ label: "trailing", text: hexLine(values["trailing"]), note: "not part of the layout" });
+  return out;
+}
+
+/** A tree as indented lines. */
+export function treeLines(tree: Tree, depth = 0): string[] {
+  const line = `${"  ".repeat(depth)}${tree.label}${tree.text === undefined ? "" : `: ${tree.text}`}${tree.note === undefined ? "" : ` (${tree.note})`}`;
+  return [line, ...(tree.children ?? []).flatMap((child) => treeLines(child, depth + 1))];
+}

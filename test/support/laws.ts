@@ -1,0 +1,76 @@
+/** The laws every layout obeys, whatever bytes it is given. */
+import { Ajv2020 } from "ajv/dist/2020.js";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  encode,
+  type Finding,
+  fieldTrees,
+  fromJson,
+  type Json,
+  jsonSchema,
+  parse,
+  type Root,
+  referenceTable,
+  spans,
+  toJson,
+  treeLines,
+} from "../../src/layout/index.ts";
+
+export interface LawOptions {
+  readonly runs?: number;
+  /** Bytes that make interesting cases likely, tried beside random ones; mutated too. */
+  readonly seeds?: readonly Uint8Array[];
+}
+
+const tiles = (root: Root, value: object, length: number) => {
+  let at = 0;
+  for (const span of spans(root, value)) {
+    expect(span.offset, span.path).toBe(at);
+    at += span.size;
+  }
+  expect(at).toBe(length);
+};
+
+/** Run all laws over the layouts; `layouts` is a list of `[name, layout]`. */
+export function lawsOf(layouts: readonly (readonly [name: string, layout: { readonly kind: "struct" | "sequence" }])[], options: LawOptions = {}): void {
+  describe.each(layouts)("%s", (_name, loose) => {
+    const layout = loose as Root;
+    const most = layout.kind === "struct" ? layout.size + 8 : 400;
+    const accepts = new Ajv2020({ strict: true, strictRequired: false }).compile(jsonSchema(layout));
+    const holds = (bytes: Uint8Array) => {
+      const findings: Finding[] = [];
+      const value = parse(layout as never, bytes, 0, bytes.length, { findings }) as object;
+      expect(encode(layout as never, value as never)).toEqual(bytes);
+      const json = JSON.parse(JSON.stringify(toJson(layout, value))) as Json;
+      if (!accepts(json)) expect.fail(`${JSON.stringify(accepts.errors?.[0])} for ${JSON.stringify(json)}`);
+      expect(encode(layout as never, fromJson(layout, json))).toEqual(bytes);
+      tiles(layout, value, bytes.length);
+      if (layout.kind === "struct" && bytes.length !== layout.size) expect(findings.length).toBeGreaterThan(0);
+      expect(
+        fieldTrees(layout, value)
+          .flatMap((tree) => treeLines(tree))
+          .join("\n"),
+      ).not.toMatch(/undefined|\[object/);
+    };
+    const small = fc.uint8Array({ maxLength: most }).map((bytes) => bytes.map((byte) => (byte < 128 ? byte & 7 : byte)));
+
+    test("any bytes survive parse and encode, through JSON too; spans tile; the schema accepts", () => {
+      fc.assert(fc.property(fc.oneof(fc.uint8Array({ maxLength: most }), small, fc.uint8Array({ minLength: most - 8, maxLength: most })), holds), {
+        numRuns: options.runs ?? 300,
+        seed: 20240717,
+      });
+    });
+    test("every truncation of zero bytes survives", () => {
+      for (let length = 0; length <= Math.min(most, 300); length++) holds(new Uint8Array(length));
+    });
+    test("the reference table names every field", () => {
+      const table = referenceTable(layout);
+      for (const name of Object.keys(layout.fields)) expect(table).toContain(`| ${name} |`);
+    });
+    if (options.seeds?.length)
+      test("seeds and their truncations survive", () => {
+        for (const seed of options.seeds!) for (let length = seed.length; length >= 0; length -= Math.max(1, seed.length >> 6)) holds(seed.slice(0, length));
+      });
+  });
+}

@@ -1,0 +1,16 @@
+/** Real captures live beside the project, not in it: suites that need them are skipped, with a message, where they are absent. */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe } from "vitest";
+
+export const SHARED = process.env["APEI_SHARED"] ?? fileURLToPath(new URL("../../../shared/", import.meta.url));
+export const haveShared = existsSync(join(SHARED, "corpus"));
+if (!haveShared) console.warn(`captures not found in ${SHARED}: the suites that need them are skipped`);
+
+export const describeShared = describe.skipIf(!haveShared);
+export const shared = (...path: string[]): Uint8Array => new Uint8Array(readFileSync(join(SHARED, ...path)));
+export const sharedText = (...path: string[]): string => readFileSync(join(SHARED, ...path), "utf8");
+/** Names in a folder of the captures, sorted; none where it is absent. */
+export const sharedNames = (path: string, filter: (name: string) => boolean = () => true): string[] =>
+  existsSync(join(SHARED, path)) ? readdirSync(join(SHARED, path)).filter(filter).sort() : [];
