@@ -8,7 +8,7 @@ import type { Tree } from "./text.ts";
  * A container: an ACPI table, a record, a status block, a loader script. The laws every format obeys:
  * `encode(parse(bytes))` and `encode(fromJson(toJson(parse(bytes))))` give the bytes back, `spans` tile them.
  */
-export interface Format<V = never> {
+export interface Format<V = unknown> {
   /** The word for `--as` and for `format` in JSON: lower case, hyphens. */
   readonly name: string;
   readonly title: string;
