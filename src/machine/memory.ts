@@ -1,0 +1,97 @@
+/** Guest physical memory as firmware, guest and host all see it. */
+
+/** Bytes of one access that must not be torn. */
+export type AccessSize = 1 | 2 | 4 | 8;
+
+/** An access outside every region of the memory map. */
+export class MemoryFault extends Error {
+  override readonly name = "MemoryFault";
+  readonly address: bigint;
+
+  constructor(address: bigint, length: number) {
+    super(`no memory at 0x${address.toString(16)} (${length} bytes)`);
+    this.address = address;
+  }
+}
+
+/** Guest physical memory. Addresses are bytes; words are little-endian. Implementations throw MemoryFault outside their regions. */
+export interface GuestMemory {
+  /** A copy of `length` bytes. */
+  read(address: bigint, length: number): Uint8Array;
+  write(address: bigint, bytes: Uint8Array): void;
+  /** One access, never torn when `address` is a multiple of `size`. */
+  readWord(address: bigint, size: AccessSize): bigint;
+  /** One access, never torn when `address` is a multiple of `size`. */
+  writeWord(address: bigint, size: AccessSize, value: bigint): void;
+}
+
+export interface Region {
+  readonly start: bigint;
+  /** Bytes. */
+  readonly length: bigint;
+}
+
+const PAGE = 4096n;
+
+/** Memory in pages that exist only once written; everything else reads as zero. */
+export class SparseMemory implements GuestMemory {
+  readonly regions: readonly Region[];
+  readonly #pages = new Map<bigint, Uint8Array>();
+
+  constructor(regions: readonly Region[]) {
+    this.regions = regions;
+  }
+
+  read(address: bigint, length: number): Uint8Array {
+    this.#check(address, length);
+    const out = new Uint8Array(length);
+    this.#eachPage(address, length, (page, from, at, count) => {
+      const bytes = this.#pages.get(page);
+      if (bytes) out.set(bytes.subarray(from, from + count), at);
+    });
+    return out;
+  }
+
+  write(address: bigint, bytes: Uint8Array): void {
+    this.#check(address, bytes.length);
+    this.#eachPage(address, bytes.length, (page, from, at, count) => {
+      let target = this.#pages.get(page);
+      if (!target) this.#pages.set(page, (target = new Uint8Array(Number(PAGE))));
+      target.set(bytes.subarray(at, at + count), from);
+    });
+  }
+
+  readWord(address: bigint, size: AccessSize): bigint {
+    const bytes = this.read(address, size);
+    let value = 0n;
+    for (let i = size - 1; i >= 0; i--) value = (value << 8n) | BigInt(bytes[i]!);
+    return value;
+  }
+
+  writeWord(address: bigint, size: AccessSize, value: bigint): void {
+    this.write(
+      address,
+      Uint8Array.from({ length: size }, (_, i) => Number((value >> BigInt(8 * i)) & 255n)),
+    );
+  }
+
+  /** The pages written so far, in address order. */
+  *pages(): Generator<readonly [address: bigint, bytes: Uint8Array]> {
+    for (const page of [...this.#pages.keys()].sort((a, b) => (a < b ? -1 : 1))) yield [page * PAGE, this.#pages.get(page)!];
+  }
+
+  #check(address: bigint, length: number): void {
+    const end = address + BigInt(length);
+    if (!this.regions.some((region) => address >= region.start && end <= region.start + region.length)) throw new MemoryFault(address, length);
+  }
+
+  #eachPage(address: bigint, length: number, body: (page: bigint, from: number, at: number, count: number) => void): void {
+    for (let at = 0; at < length; ) {
+      const here = address + BigInt(at);
+      const from = Number(here % PAGE);
+      const count = Math.min(length - at, Number(PAGE) - from);
+      body(here / PAGE, from, at, count);
+      at += count;
+    }
+  }
+}
