@@ -16,6 +16,7 @@ import {
   toJson,
   treeLines,
 } from "../../src/layout/index.ts";
+import { JsonSink, writeJson } from "../../src/layout/json-bytes.ts";
 
 export interface LawOptions {
   readonly runs?: number;
@@ -42,7 +43,11 @@ export function lawsOf(layouts: readonly (readonly [name: string, layout: { read
       const findings: Finding[] = [];
       const value = parse(layout as never, bytes, 0, bytes.length, { findings }) as object;
       expect(encode(layout as never, value as never)).toEqual(bytes);
-      const json = JSON.parse(JSON.stringify(toJson(layout, value))) as Json;
+      const jsonText = JSON.stringify(toJson(layout, value));
+      const sink = new JsonSink(8);
+      writeJson(layout, sink, bytes, new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length);
+      expect(new TextDecoder().decode(sink.bytes.subarray(0, sink.at))).toBe(jsonText);
+      const json = JSON.parse(jsonText) as Json;
       if (!accepts(json)) expect.fail(`${JSON.stringify(accepts.errors?.[0])} for ${JSON.stringify(json)}`);
       expect(encode(layout as never, fromJson(layout, json))).toEqual(bytes);
       tiles(layout, value, bytes.length);
