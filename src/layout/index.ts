@@ -5,6 +5,7 @@ export { encode } from "./encode.ts";
 export { DecodeError, EncodeError, type Finding, UsageError } from "./errors.ts";
 export type { Format } from "./format.ts";
 export { fromJson, type Json, toJson } from "./json.ts";
+export { JsonSink, type JsonWriter, writeJson } from "./json-bytes.ts";
 export * from "./layout.ts";
 export * from "./section-registry.ts";
 export { fieldTrees, isVouched, type Tree, treeLines } from "./text.ts";

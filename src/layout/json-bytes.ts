@@ -35,6 +35,21 @@ export class JsonSink {
     this.view = new DataView(grown.buffer);
   }
 
+  /** Append short ASCII text. */
+  ascii(text: string): void {
+    this.ensure(text.length);
+    const { bytes } = this;
+    let { at } = this;
+    for (let i = 0; i < text.length; i++) bytes[at++] = text.charCodeAt(i);
+    this.at = at;
+  }
+
+  /** Append the bytes from `start` to `end` as a string of hex digits. */
+  hex(input: Uint8Array, start: number, end: number): void {
+    this.ensure((end - start) * 2 + 2);
+    this.at = putHex(this.bytes, this.view, this.at, input, start, end);
+  }
+
   /** Append text that is already JSON. */
   text(json: string): void {
     this.ensure(json.length * 3);
@@ -143,7 +158,37 @@ function putAscii(out: Uint8Array, at: number, text: string): number {
   out[at + 1 + text.length] = 34;
   return at + 2 + text.length;
 }
-const putTimestamp = (out: Uint8Array, at: number, input: Uint8Array, start: number): number => putAscii(out, at, timestampText(input, start));
+/** Most bulk timestamps are BCD with century 20, or nothing: those are written digit by digit. */
+function putTimestamp(out: Uint8Array, view: DataView, at: number, input: Uint8Array, start: number): number {
+  const minute = input[start + 1]!;
+  const month = input[start + 5]!;
+  if (input[start + 7] !== 0x20 || input[start + 3]! > 1 || !BCD[input[start]!] || !BCD[minute] || !BCD[input[start + 2]!])
+    return putAscii(out, at, timestampText(input, start));
+  const second = input[start]!;
+  const hour = input[start + 2]!;
+  const day = input[start + 4]!;
+  const year = input[start + 6]!;
+  if (second > 0x59 || minute > 0x59 || hour > 0x23 || !BCD[day] || !BCD[month] || !BCD[year] || day === 0 || day > 0x31 || month === 0 || month > 0x12)
+    return putAscii(out, at, timestampText(input, start));
+  view.setUint32(at, 0x303222, true); // "20
+  view.setUint16(at + 3, HEX2[year]!, true);
+  out[at + 5] = 45;
+  view.setUint16(at + 6, HEX2[month]!, true);
+  out[at + 8] = 45;
+  view.setUint16(at + 9, HEX2[day]!, true);
+  out[at + 11] = 84;
+  view.setUint16(at + 12, HEX2[hour]!, true);
+  out[at + 14] = 58;
+  view.setUint16(at + 15, HEX2[minute]!, true);
+  out[at + 17] = 58;
+  view.setUint16(at + 18, HEX2[second]!, true);
+  let p = at + 20;
+  if (input[start + 3] === 1) p = putLiteral(view, p, PRECISE);
+  out[p] = 34;
+  return p + 1;
+}
+const PRECISE = literal(" precise");
+const BCD = Array.from({ length: 256 }, (_, byte) => (byte & 15) <= 9 && byte >> 4 <= 9);
 function isBlank(input: Uint8Array, start: number, end: number): boolean {
   for (let i = start; i < end; i++) if (input[i] !== 0) return false;
   return true;
@@ -282,7 +327,7 @@ class Generator {
         break;
       case "timestamp":
         this.text(prefix);
-        this.add(`p = putTimestamp(u, p, b, ${at});`);
+        this.add(`p = putTimestamp(u, d, p, b, ${at});`);
         break;
       case "bytes":
         this.text(prefix);

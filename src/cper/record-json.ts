@@ -1,0 +1,104 @@
+/** Records straight from bytes to JSON text, for bulk decoding. */
+import { guidBytes, type JsonSink, type SectionRegistry, writeJson } from "../layout/index.ts";
+import { RecordHeader, SectionDescriptor } from "./record.ts";
+import { cperFormat } from "./record-codec.ts";
+import { sectionTypes } from "./registry.ts";
+
+/** Offset of a field of fixed size, from its layout. */
+function offsetOf(layout: { readonly fields: Readonly<Record<string, { readonly size: number }>> }, name: string): number {
+  let at = 0;
+  for (const [field, node] of Object.entries(layout.fields)) {
+    if (field === name) return at;
+    at += node.size;
+  }
+  throw new TypeError(`no field ${name}`);
+}
+const SECTION_COUNT = offsetOf(RecordHeader, "sectionCount");
+export const RECORD_LENGTH = offsetOf(RecordHeader, "recordLength");
+const SECTION_OFFSET = offsetOf(SectionDescriptor, "sectionOffset");
+const SECTION_LENGTH = offsetOf(SectionDescriptor, "sectionLength");
+const SECTION_TYPE = offsetOf(SectionDescriptor, "sectionType");
+
+/** Finds a section type by the 16 bytes of its GUID, without making text of them. */
+class GuidIndex {
+  readonly #byWord = new Map<number, { readonly words: readonly [number, number, number]; readonly opening: string; readonly layout: unknown }[]>();
+
+  constructor(registry: SectionRegistry) {
+    for (const type of registry)
+      for (const guid of type.guids) {
+        const bytes = guidBytes(guid)!;
+        const view = new DataView(bytes.buffer);
+        const first = view.getUint32(0, true);
+        const entry = {
+          words: [view.getUint32(4, true), view.getUint32(8, true), view.getUint32(12, true)] as const,
+          opening: `,"kind":${JSON.stringify(type.name)},"body":`,
+          layout: type.layout,
+        };
+        const known = this.#byWord.get(first);
+        if (known) known.push(entry);
+        else this.#byWord.set(first, [entry]);
+      }
+  }
+
+  find(view: DataView, at: number) {
+    return this.#byWord
+      .get(view.getUint32(at, true))
+      ?.find(
+        ({ words }) => words[0] === view.getUint32(at + 4, true) && words[1] === view.getUint32(at + 8, true) && words[2] === view.getUint32(at + 12, true),
+      );
+  }
+}
+
+/**
+ * Make a function that appends the JSON of the record in `[start, end)`: byte for byte what
+ * `JSON.stringify(cperFormat(registry).toJson(parseRecord(…)))` gives. `opening` replaces the first brace.
+ */
+export function recordWriter(
+  registry: SectionRegistry = sectionTypes,
+  opening = "{",
+): (sink: JsonSink, input: Uint8Array, view: DataView, start: number, end: number) => void {
+  const index = new GuidIndex(registry);
+  const format = cperFormat(registry);
+
+  /** Handles records whose sections follow each other without gaps or overlaps; false for any other. */
+  const direct = (sink: JsonSink, input: Uint8Array, view: DataView, start: number, end: number): boolean => {
+    if (end - start < RecordHeader.size) return false;
+    const count = view.getUint16(start + SECTION_COUNT, true);
+    const bodies = start + RecordHeader.size + count * SectionDescriptor.size;
+    if (bodies > end) return false;
+    sink.ascii(opening);
+    sink.ascii('"header":');
+    writeJson(RecordHeader, sink, input, view, start, start + RecordHeader.size);
+    sink.ascii(',"sections":[');
+    let next = bodies;
+    for (let i = 0; i < count; i++) {
+      const descriptor = start + RecordHeader.size + i * SectionDescriptor.size;
+      const from = start + view.getUint32(descriptor + SECTION_OFFSET, true);
+      const to = from + view.getUint32(descriptor + SECTION_LENGTH, true);
+      if (from !== next || to > end || to === from) return false;
+      next = to;
+      sink.ascii(i === 0 ? '{"descriptor":' : ',{"descriptor":');
+      writeJson(SectionDescriptor, sink, input, view, descriptor, descriptor + SectionDescriptor.size);
+      const type = index.find(view, descriptor + SECTION_TYPE);
+      if (type) {
+        sink.ascii(type.opening);
+        writeJson(type.layout as typeof RecordHeader, sink, input, view, from, to);
+      } else {
+        sink.ascii(',"body":');
+        sink.hex(input, from, to);
+      }
+      sink.ascii("}");
+    }
+    if (next !== end) return false;
+    sink.ascii("]}");
+    return true;
+  };
+
+  return (sink, input, view, start, end) => {
+    const from = sink.at;
+    if (direct(sink, input, view, start, end)) return;
+    sink.at = from;
+    sink.ascii(opening);
+    sink.text(JSON.stringify(format.toJson(format.parse(input.subarray(start, end), []))).slice(1));
+  };
+}
