@@ -7,8 +7,6 @@
  * them never fails: what does not fit stays in `trailing`.
  */
 
-declare const type: unique symbol;
-
 export type WordSize = 1 | 2 | 3 | 4 | 8;
 /** A bit number, a `[low, width]` range, or a range with named values. */
 export type BitMember = number | readonly [low: number, width: number] | { readonly at: readonly [low: number, width: number]; readonly names: Names };
@@ -140,11 +138,11 @@ export const isFixed = (node: Node): node is FixedNode => FIXED.has(node.kind);
 // ---- types of values ----
 
 type Need = "required" | "optional";
-/** A node that decodes to `T`; `Need` says whether a builder may leave the field out. */
+/** A node that decodes to `T`; `Need` says whether a builder may leave the field out. `~types` never exists at run time. */
 export type Layout<T, W extends Need = "required", N = Node> = N & {
-  readonly [type]?: { readonly value: T; readonly need: W };
+  readonly "~types"?: { readonly value: T; readonly need: W };
 };
-type Facts<N> = N extends { readonly [type]?: infer F } ? NonNullable<F> : never;
+type Facts<N> = N extends { readonly "~types"?: infer F } ? NonNullable<F> : never;
 type Value<N> = Facts<N> extends { readonly value: infer T } ? T : never;
 type IsOptional<N> = Facts<N> extends { readonly need: "optional" } ? true : false;
 type Flat<T> = { [K in keyof T]: T[K] } & {};
