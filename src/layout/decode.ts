@@ -213,7 +213,7 @@ function parseVariable(node: Node, values: Values, input: Uint8Array, start: num
       return { value: found ? parseWindow(found, input, at, end, state) : input.slice(at, end), next: end, complete: true };
     }
     case "blob": {
-      const length = node.length ? amountOf(node.length, values) : end - at;
+      const length = node.length ? amountOf(node.length, values) : node.until ? Math.max(0, amountOf(node.until, values) - (at - start)) : end - at;
       if (length > end - at) report(state, at, `wants ${length} bytes, only ${end - at} left`);
       const next = Math.min(end, at + length);
       return { value: next > at ? input.slice(at, next) : undefined, next, complete: length <= end - at };

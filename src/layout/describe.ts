@@ -153,7 +153,7 @@ const extent: { readonly [K in Kind]: (node: NodeOf<K>) => string } = {
   variant: (node) => `by ${fieldLabel(node.tag)}`,
   window: (node) =>
     `${fieldLabel(node.length.path)}${node.length.scale === 1 ? "" : ` × ${node.length.scale}`}${node.length.bias === 0 ? "" : ` ${node.length.bias < 0 ? "−" : "+"} ${Math.abs(node.length.bias)}`}`,
-  blob: (node) => (node.length ? fieldLabel(node.length.path) : "…"),
+  blob: (node) => (node.length ? fieldLabel(node.length.path) : node.until ? `to ${fieldLabel(node.until.path)}` : "…"),
   padding: (node) => `to ${node.to}`,
 };
 

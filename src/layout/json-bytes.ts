@@ -453,7 +453,8 @@ function refExpression(generator: Generator, reference: Ref, places: Places): { 
     raw = `(${high} * 4294967296 + ${low})`;
   } else if (node.kind === "uint" || node.kind === "enum") raw = generator.word(node, at);
   else raw = at;
-  return { raw, amount: `Math.max(0, ${raw} * ${reference.scale} + ${reference.bias})`, node };
+  const amount = `Math.max(0, (${raw}) * ${reference.scale} + ${reference.bias})`;
+  return { raw, amount: reference.most === undefined ? amount : `Math.min(${reference.most}, ${amount})`, node };
 }
 
 const writers = new WeakMap<Root, JsonWriter>();
@@ -530,13 +531,13 @@ function variable(generator: Generator, prefix: string, node: Exclude<Node, Fixe
   };
   switch (node.kind) {
     case "blob": {
-      if (!node.length) generator.add("if (at < end) {");
-      else
-        generator.add(
-          `{ const length = ${refExpression(generator, node.length, places).amount}; if (length > end - at) return -1; if (length > 0) { const to = at + length;`,
-        );
-      raw("at", node.length ? "to" : "end");
-      generator.add(node.length ? "at = to; } }" : "at = end; }");
+      const length = node.length
+        ? refExpression(generator, node.length, places).amount
+        : node.until && `Math.max(0, ${refExpression(generator, node.until, places).amount} - (at - start))`;
+      if (!length) generator.add("if (at < end) {");
+      else generator.add(`{ const length = ${length}; if (length > end - at) return -1; if (length > 0) { const to = at + length;`);
+      raw("at", length ? "to" : "end");
+      generator.add(length ? "at = to; } }" : "at = end; }");
       break;
     }
     case "padding":

@@ -74,12 +74,14 @@ export interface StructNode extends Common {
 }
 export type FixedNode = UintNode | EnumNode | BitsNode | GuidNode | TextNode | TimestampNode | BytesNode | ReservedNode | ArrayNode | StructNode;
 
-/** A number read from an earlier field of the same sequence: `value * scale + bias`, never below zero. */
+/** A number read from an earlier field of the same sequence: `value * scale + bias`, never below zero nor above `most`. */
 export interface Ref {
   /** Field name, or a dotted path into a structure or bit field. */
   readonly path: string;
   readonly scale: number;
   readonly bias: number;
+  /** For a field whose mere presence counts: an offset that is 0 when there is nothing. */
+  readonly most?: number;
 }
 /** Fields in wire order; fixed ones and variable ones may alternate. */
 export interface SequenceNode extends Common {
@@ -113,10 +115,11 @@ export interface WindowNode extends Common {
   readonly length: Ref;
   readonly item: StructNode | SequenceNode | ChoiceNode | ListNode;
 }
-/** Raw bytes: `length` of them, or all that are left. */
+/** Raw bytes: `length` of them, or those before offset `until` from the start of the sequence, or all that are left. */
 export interface BlobNode extends Common {
   readonly kind: "blob";
   readonly length?: Ref;
+  readonly until?: Ref;
 }
 /** Bytes up to the next multiple of `to`, counted from the start of the sequence. */
 export interface PaddingNode extends Common {
@@ -249,10 +252,11 @@ export function struct<const F extends FixedFields>(name: string, size: number, 
 }
 
 /** Refer to an earlier field of the sequence for a count, a length or a choice. */
-export const ref = (path: string, change: { scale?: number; bias?: number } = {}): Ref => ({
+export const ref = (path: string, change: { scale?: number; bias?: number; most?: number } = {}): Ref => ({
   path,
   scale: change.scale ?? 1,
   bias: change.bias ?? 0,
+  ...(change.most !== undefined && { most: change.most }),
 });
 /** Declare a structure of variable size: fields in wire order, each fixed or variable. */
 export function sequence<const F extends AnyFields>(name: string, doc: string, fields: F): Sequence<F> {
@@ -293,6 +297,9 @@ export const window = <T, W extends Need, N extends WindowNode["item"]>(length: 
 /** Raw bytes: `length` of them, or all that are left. */
 export const blob = (doc: string, length?: Ref) =>
   leaf<Uint8Array, BlobNode, "optional">({ kind: "blob", doc, initial: new Uint8Array(0), ...(length && { length }) });
+/** The bytes before what lies at an offset from the start of the sequence: none when it follows at once, or lies further front. */
+export const gap = (until: Ref) =>
+  leaf<Uint8Array, BlobNode, "optional">({ kind: "blob", doc: `Bytes before ${until.path}`, initial: new Uint8Array(0), until });
 /** Bytes up to the next multiple of `to` from the start of the sequence. */
 export const padding = (to: number) => leaf<Uint8Array, PaddingNode, "optional">({ kind: "padding", doc: `Padding to a multiple of ${to} bytes`, to });
 
@@ -304,6 +311,17 @@ export const bitRange = (member: BitMember): readonly [low: number, width: numbe
 
 /** Number of an enumeration's entry. */
 export const numberOf = (entry: Names[string]): number => (typeof entry === "number" ? entry : entry[0]);
+
+/** Bytes from the start of a layout to one of its fields. @throws TypeError when a variable field comes before it. */
+export function fieldOffset<F extends AnyFields>(layout: { readonly name: string; readonly fields: F }, name: keyof F & string): number {
+  let at = 0;
+  for (const [field, node] of Object.entries(layout.fields) as [string, Node][]) {
+    if (field === name) return at;
+    if (!isFixed(node)) break;
+    at += node.size;
+  }
+  throw new TypeError(`${layout.name} has no ${name} at a fixed offset`);
+}
 
 const splitWords = (name: string) => name.replace(/([a-z0-9])([A-Z])/g, "$1 $2").toLowerCase();
 /** The words shown for a field name: `physicalAddress` is "physical address". */
@@ -325,7 +343,7 @@ function refsOf(node: Node): Ref[] {
     case "window":
       return [node.length, ...(node.item.kind === "choice" || node.item.kind === "list" ? refsOf(node.item) : [])];
     case "blob":
-      return node.length ? [node.length] : [];
+      return [node.length, node.until].filter((reference) => reference !== undefined);
     default:
       return [];
   }
@@ -344,7 +362,7 @@ export function lookUp(reference: Ref, values: Readonly<Record<string, unknown>>
 export function amountOf(reference: Ref, values: Readonly<Record<string, unknown>>): number {
   const value = lookUp(reference, values);
   const number = typeof value === "bigint" ? Number(value) : typeof value === "number" ? value : value === true ? 1 : 0;
-  return Math.max(0, Math.min(Number.MAX_SAFE_INTEGER, number * reference.scale + reference.bias));
+  return Math.max(0, Math.min(reference.most ?? Number.MAX_SAFE_INTEGER, number * reference.scale + reference.bias));
 }
 
 /** The number a variant case stands for: its key is an entry of the tag's enumeration, or the number itself. */

@@ -6,6 +6,7 @@ import {
   blob,
   bytes,
   choice,
+  gap,
   guid,
   list,
   oneOf,
@@ -73,6 +74,18 @@ const Variable = sequence("Variable", "test", {
   tail: blob("t", ref("middle", { bias: -3 })),
   last: reserved(2),
 });
+const Offsets = sequence("Offsets", "test", {
+  first: u8("offset of the pair"),
+  second: u8("offset of the numbers, 0 for none"),
+  before: gap(ref("first")),
+  pair: struct("P", 2, "test", { a: u8("a"), b: u8("b") }),
+  between: gap(ref("second")),
+  numbers: list(
+    sequence("Numbers", "test", { count: u8("c"), words: list(struct("W", 2, "test", { w: u16("w") }), "w", ref("count")) }),
+    "n",
+    ref("second", { most: 1 }),
+  ),
+});
 const Tagged = sequence("Tagged", "test", {
   entries: list(
     variant("type", "v", {
@@ -89,6 +102,7 @@ describe("laws of the layout language", () => {
       ["every fixed kind", Every],
       ["an item with a choice in a window", Item],
       ["counts, windows, padding, blobs", Variable],
+      ["offsets", Offsets],
       ["variants", Tagged],
     ],
     { runs: 3000 },
