@@ -1,23 +1,14 @@
 /** Records straight from bytes to JSON text, for bulk decoding. */
-import { guidBytes, type JsonSink, type SectionRegistry, writeJson } from "../layout/index.ts";
+import { fieldOffset, guidBytes, type JsonSink, type SectionRegistry, writeJson } from "../layout/index.ts";
 import { RecordHeader, SectionDescriptor } from "./record.ts";
 import { cperFormat } from "./record-codec.ts";
 import { sectionTypes } from "./registry.ts";
 
-/** Offset of a field of fixed size, from its layout. */
-function offsetOf(layout: { readonly fields: Readonly<Record<string, { readonly size: number }>> }, name: string): number {
-  let at = 0;
-  for (const [field, node] of Object.entries(layout.fields)) {
-    if (field === name) return at;
-    at += node.size;
-  }
-  throw new TypeError(`no field ${name}`);
-}
-const SECTION_COUNT = offsetOf(RecordHeader, "sectionCount");
-export const RECORD_LENGTH = offsetOf(RecordHeader, "recordLength");
-const SECTION_OFFSET = offsetOf(SectionDescriptor, "sectionOffset");
-const SECTION_LENGTH = offsetOf(SectionDescriptor, "sectionLength");
-const SECTION_TYPE = offsetOf(SectionDescriptor, "sectionType");
+const SECTION_COUNT = fieldOffset(RecordHeader, "sectionCount");
+export const RECORD_LENGTH = fieldOffset(RecordHeader, "recordLength");
+const SECTION_OFFSET = fieldOffset(SectionDescriptor, "sectionOffset");
+const SECTION_LENGTH = fieldOffset(SectionDescriptor, "sectionLength");
+const SECTION_TYPE = fieldOffset(SectionDescriptor, "sectionType");
 
 /** Finds a section type by the 16 bytes of its GUID, without making text of them. */
 class GuidIndex {
