@@ -131,7 +131,9 @@ export function parseErrorStatusBlock(input: Uint8Array, registry: SectionRegist
       report(`${where}.header.errorDataLength`, at + 24, `${entry.errorDataLength} bytes are announced, only ${dataEnd - bodyAt} are left of the data length`);
     entries.push({
       header: entry,
-      ...(bodyEnd > bodyAt && { body: parseSectionBody(registry.byGuid(entry.sectionType), input, bodyAt, bodyEnd, findings, `${path}.${where}.body`) }),
+      ...(bodyEnd > bodyAt && {
+        body: parseSectionBody(registry.byGuid(entry.sectionType, bodyEnd - bodyAt), input, bodyAt, bodyEnd, findings, `${path}.${where}.body`),
+      }),
     });
     at = bodyEnd;
   }

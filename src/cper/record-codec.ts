@@ -130,7 +130,10 @@ export function parseRecord(input: Uint8Array, options: RecordOptions = {}): Cpe
       budget -= end - offset;
       seen.set(key, i);
       claimed.push([offset, end]);
-      sections.push({ descriptor, body: parseSectionBody(registry.byGuid(descriptor.sectionType), input, offset, end, findings, `${path}.${where}.body`) });
+      sections.push({
+        descriptor,
+        body: parseSectionBody(registry.byGuid(descriptor.sectionType, end - offset), input, offset, end, findings, `${path}.${where}.body`),
+      });
     }
   }
   const gaps = uncovered(claimed, total).map(([from, to]) => ({ offset: from, bytes: input.slice(from, to) }));

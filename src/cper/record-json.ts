@@ -10,9 +10,12 @@ const SECTION_OFFSET = fieldOffset(SectionDescriptor, "sectionOffset");
 const SECTION_LENGTH = fieldOffset(SectionDescriptor, "sectionLength");
 const SECTION_TYPE = fieldOffset(SectionDescriptor, "sectionType");
 
-/** Finds a section type by the 16 bytes of its GUID, without making text of them. */
+/** Finds a section type by the 16 bytes of its GUID and the length of the body, without making text of them. */
 class GuidIndex {
-  readonly #byWord = new Map<number, { readonly words: readonly [number, number, number]; readonly opening: string; readonly layout: unknown }[]>();
+  readonly #byWord = new Map<
+    number,
+    { readonly words: readonly [number, number, number]; readonly length: number | undefined; readonly opening: string; readonly layout: unknown }[]
+  >();
 
   constructor(registry: SectionRegistry) {
     for (const type of registry)
@@ -22,20 +25,26 @@ class GuidIndex {
         const first = view.getUint32(0, true);
         const entry = {
           words: [view.getUint32(4, true), view.getUint32(8, true), view.getUint32(12, true)] as const,
+          length: type.length,
           opening: `,"kind":${JSON.stringify(type.name)},"body":`,
           layout: type.layout,
         };
         const known = this.#byWord.get(first);
-        if (known) known.push(entry);
+        if (known && type.length !== undefined) known.unshift(entry);
+        else if (known) known.push(entry);
         else this.#byWord.set(first, [entry]);
       }
   }
 
-  find(view: DataView, at: number) {
+  find(view: DataView, at: number, size: number) {
     return this.#byWord
       .get(view.getUint32(at, true))
       ?.find(
-        ({ words }) => words[0] === view.getUint32(at + 4, true) && words[1] === view.getUint32(at + 8, true) && words[2] === view.getUint32(at + 12, true),
+        ({ words, length }) =>
+          words[0] === view.getUint32(at + 4, true) &&
+          words[1] === view.getUint32(at + 8, true) &&
+          words[2] === view.getUint32(at + 12, true) &&
+          (length === undefined || length === size),
       );
   }
 }
@@ -70,7 +79,7 @@ export function recordWriter(
       next = to;
       sink.ascii(i === 0 ? '{"descriptor":' : ',{"descriptor":');
       writeJson(SectionDescriptor, sink, input, view, descriptor, descriptor + SectionDescriptor.size);
-      const type = index.find(view, descriptor + SECTION_TYPE);
+      const type = index.find(view, descriptor + SECTION_TYPE, to - from);
       if (type) {
         sink.ascii(type.opening);
         writeJson(type.layout as typeof RecordHeader, sink, input, view, from, to);

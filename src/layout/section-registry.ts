@@ -19,6 +19,8 @@ export interface SectionSetting {
 export interface SectionType {
   /** Lower-case GUIDs under which the section is met; the first is the one a builder writes. */
   readonly guids: readonly string[];
+  /** For a layout that bodies of exactly this many bytes have, beside another type with the same GUID that has the rest. */
+  readonly length?: number;
   /** camelCase name: `kind` in JSON. */
   readonly name: string;
   /** Words for people, such as "Platform Memory Error". */
@@ -33,29 +35,37 @@ export interface SectionType {
   readonly secondHand?: string;
 }
 
+const keyOf = (guid: string, length?: number) => (length === undefined ? guid.toLowerCase() : `${length} ${guid.toLowerCase()}`);
+
 /** Section types by GUID and by name. */
 export class SectionRegistry {
   readonly #byGuid = new Map<string, SectionType>();
+  /** Types for one length only, by length and GUID. */
+  readonly #byLength = new Map<string, SectionType>();
   readonly #byName = new Map<string, SectionType>();
 
   constructor(types: Iterable<SectionType> = []) {
     for (const type of types) this.add(type);
   }
 
-  /** Add a section type. @throws TypeError when its name or GUID is taken by another. */
+  /** Add a section type. @throws TypeError when its name, or its GUID for the same length, is taken by another. */
   add(type: SectionType): this {
     if (this.#byName.has(type.name)) throw new TypeError(`there is a section type ${type.name} already`);
+    const types = type.length === undefined ? this.#byGuid : this.#byLength;
     for (const guid of type.guids) {
-      const taken = this.#byGuid.get(guid);
+      const key = keyOf(guid, type.length);
+      const taken = types.get(key);
       if (taken) throw new TypeError(`${guid} is ${taken.name} already`);
-      this.#byGuid.set(guid.toLowerCase(), type);
+      types.set(key, type);
     }
     this.#byName.set(type.name, type);
     return this;
   }
 
-  byGuid(guid: string): SectionType | undefined {
-    return this.#byGuid.get(guid.toLowerCase());
+  /** The type of a body of `length` bytes; without a length the type that takes any. */
+  byGuid(guid: string, length?: number): SectionType | undefined {
+    const only = this.#byLength.size > 0 && length !== undefined ? this.#byLength.get(keyOf(guid, length)) : undefined;
+    return only ?? this.#byGuid.get(keyOf(guid));
   }
 
   byName(name: string): SectionType | undefined {
