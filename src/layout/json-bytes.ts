@@ -632,7 +632,9 @@ function choiceOf(
   let first = true;
   for (const [name, layout] of Object.entries(node.cases)) {
     const entry = on.kind === "enum" ? on.names[name] : undefined;
-    const test = on.kind === "guid" ? JSON.stringify(name) : String(entry === undefined ? Number(name) : numberOf(entry));
+    // A single bit decodes to true or to nothing.
+    const number = name === "true" ? 1 : entry === undefined ? Number(name) : numberOf(entry);
+    const test = on.kind === "guid" ? JSON.stringify(name) : String(number);
     generator.add(`${first ? "" : "else "}if (${key} === ${test}) {`);
     first = false;
     generator.ensure(`${prefix.length + 16}`);
