@@ -1,0 +1,213 @@
+/**
+ * One generic error source as the kernel drives it: probe, read, clear, acknowledge
+ * (Linux 7.2 drivers/acpi/apei/ghes.c behaviour). Reading in the order of this file is reading the protocol.
+ */
+import { NOTIFICATION, type NotificationName } from "../acpi/notification.ts";
+import { ErrorDataEntryHeader, ErrorStatusBlockHeader, entryHeaderLayout } from "../acpi/status-block.ts";
+import { namesByNumber } from "../layout/values.ts";
+import type { GenericSource } from "./hest.ts";
+import { checkRegister, ERRNO, type RegisterSpaces, readRegister, writeRegister } from "./registers.ts";
+import { codeOf, offsetOf } from "./structures.ts";
+
+/** What the kernel was built with and what the platform gives it. */
+export interface GhesPlatform {
+  readonly architecture: "arm64" | "x86";
+  /** CONFIG_ACPI_APEI_SEA, CONFIG_ARM_SDE_INTERFACE, CONFIG_HAVE_ACPI_APEI_NMI; default: what the architecture has. */
+  readonly sea?: boolean;
+  readonly sdei?: boolean;
+  readonly nmi?: boolean;
+  /** Whether a GSIV maps to an interrupt; default: from 1 to 23 on x86, none on arm64 (as recorded under emulation). */
+  interrupt?(gsi: number): "works" | "unmapped" | "refused";
+}
+
+/** A source with a driver bound to it. */
+export interface GhesDevice {
+  readonly source: GenericSource;
+  readonly id: number;
+  readonly version: 1 | 2;
+  readonly notification: NotificationName;
+  /** Status blocks longer than this are refused, bytes. */
+  readonly blockLength: number;
+  /** NMI-like sources: the block address found at probe. Only there is looked whether anything is pending. */
+  readonly fixedBlock?: bigint;
+  /** Timer period in milliseconds of a polled source; 0 when the timer never runs. */
+  readonly pollInterval?: number;
+}
+
+export type ProbeResult =
+  | { readonly device: GhesDevice; readonly messages: readonly string[] }
+  | { readonly device?: undefined; readonly messages: readonly string[] };
+
+/** Longest status block the kernel takes, bytes. */
+export const MOST_BLOCK_LENGTH = 65536;
+
+const HEADER = ErrorStatusBlockHeader.size;
+const NAMES = namesByNumber(NOTIFICATION) as ReadonlyMap<number, NotificationName>;
+/** Sources of these kinds are read in a context that nothing can hold off. */
+export const NMI_LIKE: ReadonlySet<NotificationName> = new Set(["nmi", "sea", "sdei"]);
+
+const defaultInterrupt = (architecture: GhesPlatform["architecture"]) => (gsi: number) =>
+  architecture === "x86" ? (gsi >= 1 && gsi <= 23 ? "works" : "unmapped") : gsi <= 1019 ? "refused" : "unmapped";
+
+/** Bind a driver to a source, or say why not. Checks run in the kernel's order and only the first failure speaks. */
+export function probe(spaces: RegisterSpaces, source: GenericSource, platform: GhesPlatform): ProbeResult {
+  const id = source.sourceId;
+  const arm = platform.architecture === "arm64";
+  const messages: string[] = [];
+  const refuse = (errno: number, message?: string): ProbeResult => {
+    if (message !== undefined) messages.push(message);
+    // The driver core keeps quiet about a device that is merely not there.
+    if (errno !== ERRNO.ENXIO) messages.push(`GHES GHES.${id}: probe with driver GHES failed with error -${errno}`);
+    return { messages };
+  };
+
+  // 1. the notification type
+  const type = codeOf(NOTIFICATION, source.notification.type);
+  const notification = NAMES.get(type);
+  switch (notification) {
+    case "polled":
+    case "externalInterrupt":
+    case "sci":
+    case "gpioSignal":
+    case "gsiv":
+      break;
+    case "sea":
+      if (!(platform.sea ?? arm)) return refuse(ERRNO.ENOTSUPP, `GHES: Generic hardware error source: ${id} notified via SEA is not supported`);
+      break;
+    case "nmi":
+      if (!(platform.nmi ?? !arm)) return refuse(ERRNO.EINVAL, `GHES: Generic hardware error source: ${id} notified via NMI interrupt is not supported!`);
+      break;
+    case "sdei":
+      if (!(platform.sdei ?? arm)) return refuse(ERRNO.EINVAL, `GHES: Generic hardware error source: ${id} notified via SDE Interface is not supported!`);
+      break;
+    case "localInterrupt":
+      return refuse(ERRNO.EINVAL, `GHES: Generic hardware error source: ${id} notified via local interrupt is not supported!`);
+    default:
+      return refuse(ERRNO.EINVAL, `[Firmware Warn]: GHES: Unknown notification type: ${type} for generic hardware error source: ${id}`);
+  }
+
+  // 2. the block length
+  let blockLength = source.errorStatusBlockLength;
+  if (blockLength < HEADER)
+    return refuse(ERRNO.EIO, `[Firmware Bug]: GHES: Invalid error block length: ${blockLength} for generic hardware error source: ${id}`);
+
+  // 3. the acknowledge register, then the register that names the status block
+  for (const register of [source.readAckRegister, source.errorStatusAddress]) {
+    if (!register) continue;
+    const verdict = checkRegister(register);
+    if (!verdict.ok) return refuse(verdict.errno, verdict.message);
+  }
+  if (blockLength > MOST_BLOCK_LENGTH) {
+    messages.push(`[Firmware Warn]: GHES: Error status block length is too long: ${blockLength} for generic hardware error source: ${id}.`);
+    blockLength = MOST_BLOCK_LENGTH;
+  }
+
+  // 4. what carries the notification
+  const { vector, pollInterval } = source.notification;
+  if (notification === "polled" && pollInterval === 0)
+    messages.push(`[Firmware Warn]: GHES: Poll interval is 0 for generic hardware error source: ${id}, disabled.`);
+  if (notification === "externalInterrupt") {
+    const interrupt = (platform.interrupt ?? defaultInterrupt(platform.architecture))(vector);
+    if (interrupt === "unmapped") return refuse(arm ? ERRNO.EINVAL : ERRNO.EPERM, `GHES: Failed to map GSI to IRQ for generic hardware error source: ${id}`);
+    if (interrupt === "refused") return refuse(ERRNO.EINVAL, `GHES: Failed to register IRQ for generic hardware error source: ${id}`);
+  }
+  if (notification === "sdei" && vector === 0) return refuse(ERRNO.EINVAL);
+  return {
+    messages,
+    device: {
+      source,
+      id,
+      version: source.readAckRegister ? 2 : 1,
+      notification,
+      blockLength,
+      ...(notification === "polled" && { pollInterval }),
+      // 5. NMI-like sources keep the address they find now
+      ...((notification === "sea" || notification === "nmi") && { fixedBlock: readRegister(spaces, source.errorStatusAddress) ?? 0n }),
+    },
+  };
+}
+
+/** What one look at a source found. */
+export type Report =
+  | { readonly found: "nothing"; readonly reason: string }
+  /** The block made no sense: it was cleared and acknowledged, its content is gone. */
+  | { readonly found: "rubbish"; readonly address: bigint; readonly message: string }
+  | { readonly found: "record"; readonly address: bigint; readonly block: Uint8Array };
+
+const u32 = (bytes: Uint8Array, at: number): number => new DataView(bytes.buffer, bytes.byteOffset, bytes.length).getUint32(at, true);
+const field = (name: string) => offsetOf(ErrorStatusBlockHeader, name);
+const STATUS = field("blockStatus");
+const RAW_OFFSET = field("rawDataOffset");
+const RAW_LENGTH = field("rawDataLength");
+const DATA_LENGTH = field("dataLength");
+/** Severity of the whole block. */
+export const SEVERITY_OFFSET = field("errorSeverity");
+
+/** Bytes of a block by its header; 32-bit arithmetic that may wrap, as in the kernel. */
+export function blockTotal(header: Uint8Array): number {
+  const raw = u32(header, RAW_LENGTH);
+  return (raw !== 0 ? u32(header, RAW_OFFSET) + raw : HEADER + u32(header, DATA_LENGTH)) >>> 0;
+}
+
+/** Where each data entry of a block starts, and how long its header is; undefined when they do not end exactly with the data. */
+export function walkEntries(block: Uint8Array): { readonly at: number; readonly header: number; readonly length: number }[] | undefined {
+  const revisionAt = offsetOf(ErrorDataEntryHeader, "revision");
+  const lengthAt = offsetOf(ErrorDataEntryHeader, "errorDataLength");
+  const end = HEADER + u32(block, DATA_LENGTH);
+  const out: { at: number; header: number; length: number }[] = [];
+  let at = HEADER;
+  while (end - at >= ErrorDataEntryHeader.size) {
+    const header = entryHeaderLayout(block[at + revisionAt]! | (block[at + revisionAt + 1]! << 8)).size;
+    if (header > end - at) return undefined;
+    const length = u32(block, at + lengthAt);
+    if (header + length > end - at) return undefined;
+    out.push({ at, header, length });
+    at += header + length;
+  }
+  return at === end ? out : undefined;
+}
+
+/** Look at a source's block without touching it. */
+export function peek(spaces: RegisterSpaces, device: GhesDevice): Report {
+  // The pointer register is read anew every time: it may name another block than before.
+  const address = readRegister(spaces, device.source.errorStatusAddress);
+  if (address === undefined) return { found: "nothing", reason: "the status address register cannot be read" };
+  if (address === 0n) return { found: "nothing", reason: "the pointer to the status block is zero" };
+  const header = spaces.memory.read(address, HEADER);
+  if (u32(header, STATUS) === 0) return { found: "nothing", reason: "block status is zero" };
+
+  const rubbish = (message: string): Report => ({ found: "rubbish", address, message: `[Firmware Warn]: GHES: ${message}` });
+  const total = blockTotal(header);
+  if (total < HEADER || total > device.blockLength) return rubbish("Invalid error status block length!");
+  const data = u32(header, DATA_LENGTH);
+  if ((u32(header, RAW_LENGTH) !== 0 && u32(header, RAW_OFFSET) < HEADER + data) || (data !== 0 && data < ErrorDataEntryHeader.size))
+    return rubbish("Invalid CPER header!");
+  const block = spaces.memory.read(address, total);
+  // The header is read a second time with the rest; what was checked is what is used.
+  block.set(header);
+  if (HEADER + data > total || !walkEntries(block)) return rubbish("Failed to read error status block!");
+  return { found: "record", address, block };
+}
+
+/** Tell the platform that the block is free: its status becomes zero, then (version 2) the acknowledge register is written. */
+export function release(spaces: RegisterSpaces, device: GhesDevice, address: bigint): void {
+  spaces.memory.writeWord(address + BigInt(STATUS), 4, 0n);
+  acknowledge(spaces, device);
+}
+
+/** Keep the bits the platform wants kept, set those it wants set (ACPI 6.5 18.3.2.8). Version 1 has nothing to write. */
+export function acknowledge(spaces: RegisterSpaces, device: GhesDevice): void {
+  const { readAckRegister: register, readAckPreserve: preserve = 0n, readAckWrite: write = 0n } = device.source;
+  if (!register) return;
+  const old = readRegister(spaces, register);
+  if (old === undefined) return;
+  const offset = BigInt(register.registerBitOffset);
+  writeRegister(spaces, register, (old & BigInt.asUintN(64, preserve << offset)) | BigInt.asUintN(64, write << offset));
+}
+
+/** Take a report off a source: read it, and unless there was nothing, release the block. */
+export function take(spaces: RegisterSpaces, device: GhesDevice): Report {
+  const report = peek(spaces, device);
+  if (report.found !== "nothing") release(spaces, device, report.address);
+  return report;
+}
