@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 
 const SRC = fileURLToPath(new URL("../src/", import.meta.url));
-const ROOMS = ["layout", "acpi", "cper", "loader", "arm64", "machine", "firmware", "guest", "host", "scenario", "input", "check", "qemu", "cli"];
+const ROOMS = ["layout", "acpi", "cper", "loader", "arm64", "machine", "firmware", "guest", "host", "scenario", "input", "bulk", "check", "qemu", "cli"];
 /** Rooms and files that run on Node only; everything else also runs in a browser. */
 const NODE_ONLY = [/^cli\//, /^qemu\//, /-files?\.ts$/, /-worker\.ts$/];
 
