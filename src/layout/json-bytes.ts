@@ -158,11 +158,18 @@ function putAscii(out: Uint8Array, at: number, text: string): number {
   out[at + 1 + text.length] = 34;
   return at + 2 + text.length;
 }
-/** Most bulk timestamps are BCD with century 20, or nothing: those are written digit by digit. */
+/** Timestamps of no known century, and BCD ones of this, are written digit by digit; the text of the others is made first. */
 function putTimestamp(out: Uint8Array, view: DataView, at: number, input: Uint8Array, start: number): number {
+  const century = input[start + 7]!;
+  if (century > 0x21 || (century < 0x13 && century > 0)) {
+    let p = putLiteral(view, at, RAW);
+    for (let i = start; i < start + 8; i++, p += 2) view.setUint16(p, HEX2[input[i]!]!, true);
+    out[p] = 34;
+    return p + 1;
+  }
   const minute = input[start + 1]!;
   const month = input[start + 5]!;
-  if (input[start + 7] !== 0x20 || input[start + 3]! > 1 || !BCD[input[start]!] || !BCD[minute] || !BCD[input[start + 2]!])
+  if (century !== 0x20 || input[start + 3]! > 1 || !BCD[input[start]!] || !BCD[minute] || !BCD[input[start + 2]!])
     return putAscii(out, at, timestampText(input, start));
   const second = input[start]!;
   const hour = input[start + 2]!;
@@ -188,6 +195,7 @@ function putTimestamp(out: Uint8Array, view: DataView, at: number, input: Uint8A
   return p + 1;
 }
 const PRECISE = literal(" precise");
+const RAW = literal('"raw ');
 const BCD = Array.from({ length: 256 }, (_, byte) => (byte & 15) <= 9 && byte >> 4 <= 9);
 function isBlank(input: Uint8Array, start: number, end: number): boolean {
   for (let i = start; i < end; i++) if (input[i] !== 0) return false;
