@@ -5,7 +5,7 @@
 import { NOTIFICATION, type NotificationName } from "../acpi/notification.ts";
 import { ErrorDataEntryHeader, ErrorStatusBlockHeader, entryHeaderLayout } from "../acpi/status-block.ts";
 import { namesByNumber } from "../layout/values.ts";
-import type { GenericSource } from "./hest.ts";
+import type { GenericSource, KernelVersion } from "./hest.ts";
 import { checkRegister, ERRNO, type RegisterSpaces, readRegister, writeRegister } from "./registers.ts";
 import { codeOf, offsetOf } from "./structures.ts";
 
@@ -16,7 +16,13 @@ export interface GhesPlatform {
   readonly sea?: boolean;
   readonly sdei?: boolean;
   readonly nmi?: boolean;
-  /** Whether a GSIV maps to an interrupt; default: from 1 to 23 on x86, none on arm64 (as recorded under emulation). */
+  /** Whether firmware answers SDEI calls; default: it does. */
+  readonly sdeiFirmware?: boolean;
+  /** Default: the newest. */
+  readonly version?: KernelVersion;
+  /** Pages (address / 4096) mapped for sources probed earlier; grows. */
+  readonly mappedPages?: Set<bigint>;
+  /** Whether a GSIV maps to an interrupt; default: from 1 to 15 on x86, none on arm64 (as recorded under emulation). */
   interrupt?(gsi: number): "works" | "unmapped" | "refused";
 }
 
@@ -46,8 +52,30 @@ const NAMES = namesByNumber(NOTIFICATION) as ReadonlyMap<number, NotificationNam
 /** Sources of these kinds are read in a context that nothing can hold off. */
 export const NMI_LIKE: ReadonlySet<NotificationName> = new Set(["nmi", "sea", "sdei"]);
 
+/** GIC inputs that have an interrupt of their own when sources are probed: the kernel's eight software interrupts and the timers. */
+const GIC_TAKEN = (gsi: number) => gsi < 8 || gsi === 26 || gsi === 27 || gsi === 29 || gsi === 30;
+/** On x86 only ISA interrupts have an entry to take trigger and polarity from; pin 0 lost its own to pin 2. */
 const defaultInterrupt = (architecture: GhesPlatform["architecture"]) => (gsi: number) =>
-  architecture === "x86" ? (gsi >= 1 && gsi <= 23 ? "works" : "unmapped") : gsi <= 1019 ? "refused" : "unmapped";
+  architecture === "x86" ? (gsi >= 1 && gsi <= 15 ? "works" : "unmapped") : GIC_TAKEN(gsi) ? "refused" : "unmapped";
+
+const PAGE = 4096n;
+const ADDRESS_BITS = 52n;
+
+/** Map a memory register: impossible beyond the physical address space, or for less than a byte at the start of a page not mapped before. */
+function map(register: GenericSource["errorStatusAddress"], pages: Set<bigint> = new Set()): boolean {
+  const { address, registerBitWidth } = register;
+  const length = BigInt(registerBitWidth >> 3);
+  if ((address + length) >> ADDRESS_BITS !== 0n) return false;
+  if (length === 0n && address % PAGE === 0n && !pages.has(address / PAGE) && !pages.has(address / PAGE - 1n)) return false;
+  for (let page = address / PAGE; page * PAGE < address + (length || 1n); page++) pages.add(page);
+  return true;
+}
+
+/** Whether a register passes the checks but cannot be read: ports are at most 32 bits wide. */
+function isUnreadable(register: GenericSource["errorStatusAddress"]): boolean {
+  const verdict = checkRegister(register);
+  return verdict.ok && verdict.space === "io" && verdict.size === 8;
+}
 
 /** Bind a driver to a source, or say why not. Checks run in the kernel's order and only the first failure speaks. */
 export function probe(spaces: RegisterSpaces, source: GenericSource, platform: GhesPlatform): ProbeResult {
@@ -96,6 +124,7 @@ export function probe(spaces: RegisterSpaces, source: GenericSource, platform: G
     if (!register) continue;
     const verdict = checkRegister(register);
     if (!verdict.ok) return refuse(verdict.errno, verdict.message);
+    if (verdict.space === "memory" && !map(register, platform.mappedPages)) return refuse(ERRNO.ENXIO);
   }
   if (blockLength > MOST_BLOCK_LENGTH) {
     messages.push(`[Firmware Warn]: GHES: Error status block length is too long: ${blockLength} for generic hardware error source: ${id}.`);
@@ -112,6 +141,12 @@ export function probe(spaces: RegisterSpaces, source: GenericSource, platform: G
     if (interrupt === "refused") return refuse(ERRNO.EINVAL, `GHES: Failed to register IRQ for generic hardware error source: ${id}`);
   }
   if (notification === "sdei" && vector === 0) return refuse(ERRNO.EINVAL);
+  if (notification === "sdei" && platform.sdeiFirmware === false) return refuse(ERRNO.EIO);
+  // Reading the pointer of an NMI-like source is part of binding it since 7.x; for the others it is the first look that fails.
+  if (source.errorStatusAddress && isUnreadable(source.errorStatusAddress)) {
+    if ((notification === "sea" || notification === "nmi") && platform.version !== "6.1") return refuse(ERRNO.EIO);
+    messages.push(`[Firmware Warn]: GHES: Failed to read error status block address for hardware error source: ${id}.`);
+  }
   return {
     messages,
     device: {

@@ -96,8 +96,11 @@ const readGeneric = (memory: GuestMemory, { name, address, size }: Entry): Gener
   return (name === "genericHardwareErrorV2" ? decode(GenericHardwareErrorSourceV2, bytes) : decode(GenericHardwareErrorSource, bytes)) as GenericSource;
 };
 
+/** Kernels whose behaviour is known; where they differ, the code names them. */
+export type KernelVersion = "6.1" | "7.2";
+
 /** Read the table at `table` (a physical address) the way the kernel does while booting. */
-export function readHest(memory: GuestMemory, table: bigint, architecture: Architecture): HestVerdict {
+export function readHest(memory: GuestMemory, table: bigint, architecture: Architecture, version: KernelVersion = "7.2"): HestVerdict {
   const messages: string[] = [];
   const assisted: Assisted = new Map();
   const disabled = (): HestVerdict => {
@@ -110,7 +113,8 @@ export function readHest(memory: GuestMemory, table: bigint, architecture: Archi
     if (architecture !== "x86" || name !== "correctedMachineCheck") return true;
     const check = parse(CorrectedMachineCheck, memory.read(address, size));
     if (check.enabled === 0) return false;
-    messages.push(`mce: HEST corrected error threshold limit: ${check.notification?.errorThresholdValue}`);
+    if (version !== "6.1") messages.push(`mce: HEST corrected error threshold limit: ${check.notification?.errorThresholdValue}`);
+    if (check.flags?.firmwareFirst && check.bankCount) messages.push("HEST: Enabling Firmware First mode for corrected errors.");
     return true;
   });
   if (!accepted) return disabled();

@@ -1,0 +1,115 @@
+/**
+ * What a kernel says and does about a hardware error source table, from the table's bytes alone: the messages
+ * of the parser and of every probe, which sources become devices, which are dropped and why.
+ */
+import { Hest } from "../acpi/hest.ts";
+import { byteSum, TableHeader } from "../acpi/table-header.ts";
+import { parse } from "../layout/index.ts";
+import { SparseMemory } from "../machine/memory.ts";
+import { type GhesPlatform, probe } from "./ghes.ts";
+import { type KernelVersion, readHest } from "./hest.ts";
+import { offsetOf } from "./structures.ts";
+
+/** What put the table into memory decides what lies behind it, and whether it gets there at all. */
+export type TableCarrier = "seabios" | "ovmf" | "aavmf" | "acpitable";
+
+export interface HestProbeOptions extends Omit<GhesPlatform, "architecture" | "mappedPages"> {
+  readonly architecture?: "arm64" | "x86";
+  readonly version?: KernelVersion;
+  /** Default: the table reaches the kernel as it is, with zeros behind it. */
+  readonly carrier?: TableCarrier;
+  /** Whether _OSC granted firmware-first mode; default: it did not. */
+  readonly firmwareFirst?: boolean;
+}
+
+export interface ProbedSource {
+  readonly id: number;
+  readonly version: 1 | 2;
+  /** Whether a driver is bound: only then are errors of this source seen. */
+  readonly bound: boolean;
+  /** Kernel lines about this source. */
+  readonly messages: readonly string[];
+}
+
+export interface HestProbe {
+  /** Whether the kernel finds the table at all. */
+  readonly found: boolean;
+  /** Whether the table passes the parser. */
+  readonly enabled: boolean;
+  /** All kernel lines, in order. */
+  readonly messages: readonly string[];
+  /** Platform devices, in table order. */
+  readonly sources: readonly ProbedSource[];
+  /** Why the kernel dies while probing, when it does. */
+  readonly panic?: string;
+}
+
+const ASCII = (text: string) => Uint8Array.from(text, (letter) => letter.charCodeAt(0));
+/** SeaBIOS keeps tables side by side: behind those of QEMU's -acpitable comes the RSDT. */
+const RSDT_HEADER = ASCII("RSDT");
+/** EDK2's pools end each allocation, rounded up to 8 bytes, with this mark. */
+const POOL_TAIL = ASCII("ptal");
+const POOL_ALIGNMENT = 8;
+
+/** The memory image the kernel finds at the table's address; undefined where firmware does not install it. */
+function carried(table: Uint8Array, carrier: TableCarrier | undefined): Uint8Array | undefined {
+  if (carrier === undefined || carrier === "seabios") return table;
+  if (carrier === "acpitable") return joined(table, RSDT_HEADER, table.length);
+  const length =
+    table.length < TableHeader.size ? 0 : new DataView(table.buffer, table.byteOffset, table.length).getUint32(offsetOf(TableHeader, "length"), true);
+  if (length < TableHeader.size || length > table.length || byteSum(table, 0, length) !== 0) return undefined;
+  const copy = table.subarray(0, length);
+  return carrier === "ovmf" ? copy : joined(copy, POOL_TAIL, Math.ceil(length / POOL_ALIGNMENT) * POOL_ALIGNMENT);
+}
+function joined(first: Uint8Array, second: Uint8Array, at: number): Uint8Array {
+  const out = new Uint8Array(at + second.length);
+  out.set(first);
+  out.set(second, at);
+  return out;
+}
+
+const TABLE = 0x1000_0000_0000n;
+const EVERYWHERE = { start: 0n, length: 1n << 65n };
+
+/**
+ * Let the kernel model read a table and bind drivers to its sources. All memory but the table reads as zero:
+ * no error is pending.
+ */
+export function probeHest(table: Uint8Array, options: HestProbeOptions = {}): HestProbe {
+  const architecture = options.architecture ?? architectureOf(table);
+  const image = carried(table, options.carrier);
+  if (!image || String.fromCharCode(...image.subarray(0, 4)) !== "HEST") return { found: false, enabled: false, messages: [], sources: [] };
+  const memory = new SparseMemory([EVERYWHERE]);
+  memory.write(TABLE, image);
+  const { enabled, sources, messages: parserMessages } = readHest(memory, TABLE, architecture, options.version);
+  const messages = [...parserMessages];
+  const mappedPages = new Set<bigint>();
+  const probed: ProbedSource[] = [];
+  let panic: string | undefined;
+  for (const source of sources) {
+    const result = probe({ memory, io: new SparseMemory([EVERYWHERE]) }, source, { sdeiFirmware: false, ...options, architecture, mappedPages });
+    messages.push(...result.messages);
+    probed.push({ id: source.sourceId, version: source.readAckRegister ? 2 : 1, bound: result.device !== undefined, messages: result.messages });
+    if (result.device && architecture === "arm64" && source.errorStatusAddress.addressSpace === "systemIo") {
+      panic = `source ${source.sourceId} has its error status address in I/O space: arm64 kernels die reading it`;
+      return { found: true, enabled, messages, sources: probed, panic };
+    }
+  }
+  if (enabled)
+    messages.push(
+      options.firmwareFirst ? "GHES: APEI firmware first mode is enabled by APEI bit and WHEA _OSC." : "GHES: Failed to enable APEI firmware first mode.",
+    );
+  return { found: true, enabled, messages, sources: probed };
+}
+
+const ARM_NOTIFICATIONS: ReadonlySet<unknown> = new Set(["sea", "sei", "sdei", "gsiv"]);
+const X86_SOURCES: ReadonlySet<unknown> = new Set(["machineCheckException", "correctedMachineCheck", "nonMaskableInterrupt", "deferredMachineCheck"]);
+
+/** The architecture a table is for: arm64 when a notification is Arm's and no source is x86's. */
+export function architectureOf(table: Uint8Array): "arm64" | "x86" {
+  const sources = parse(Hest, table).sources ?? [];
+  if (sources.some((source) => X86_SOURCES.has(source.type))) return "x86";
+  return sources.some((source) => "notification" in source && ARM_NOTIFICATIONS.has((source.notification as { type?: unknown } | undefined)?.type))
+    ? "arm64"
+    : "x86";
+}

@@ -1,0 +1,316 @@
+/**
+ * What the guest kernel does with errors, step for step (Linux 7.2 drivers/acpi/apei/ghes.c and
+ * arch/arm64/kernel/acpi.c behaviour): boot, notification, reading, processing, acknowledgement.
+ */
+
+import type { NotificationName } from "../acpi/notification.ts";
+import { type BLOCK_SEVERITY, type ErrorDataEntry, type ErrorStatusBlock, parseErrorStatusBlock, statusBlockFormat } from "../acpi/status-block.ts";
+import { sectionTypes } from "../cper/registry.ts";
+import type { ArmProcessor } from "../cper/sections/arm-processor.ts";
+import { platformMemory } from "../cper/sections/memory.ts";
+import { bytesToHex, hexNumber } from "../layout/index.ts";
+import { type GhesDevice, type GhesPlatform, NMI_LIKE, peek, probe, type Report, release } from "./ghes.ts";
+import { readHest } from "./hest.ts";
+import type { RegisterSpaces } from "./registers.ts";
+import { findTables } from "./tables.ts";
+
+export type GuestStep =
+  | "boot"
+  | "message"
+  | "probe"
+  | "notified"
+  | "read"
+  | "decoded"
+  | "cleared"
+  | "acknowledged"
+  | "withheld"
+  | "duplicate"
+  | "isolated"
+  | "offlined"
+  | "recovery"
+  | "logged"
+  | "killed"
+  | "claimed"
+  | "panic"
+  | "fault";
+
+export interface GuestEvent {
+  readonly step: GuestStep;
+  /** One sentence for people. */
+  readonly text: string;
+  readonly source?: number;
+  readonly address?: bigint;
+  readonly block?: Uint8Array;
+}
+
+export interface KernelOptions extends GhesPlatform {
+  /** Milliseconds since the machine started. */
+  readonly clock: () => number;
+  readonly report: (event: GuestEvent) => void;
+  /** A guest that reads but never acknowledges is one that ignores or does not know version 2. */
+  readonly acknowledges?: boolean;
+}
+
+/** The processor state a notification interrupts. */
+export interface Interrupted {
+  /** Whether it ran a user program: only then does the abort handler ask firmware for records. */
+  readonly user: boolean;
+  readonly interruptsMasked: boolean;
+}
+
+/** One handled notification. `finish` does what remains when the handler's work is over. */
+export interface Handling {
+  /** Sources that had a whole record. */
+  readonly records: number;
+  /** SEA: whether the abort is explained; the kernel goes on instead of dying. */
+  readonly claimed: boolean;
+  finish(): void;
+}
+
+const CACHED_REPORTS = 4;
+const CACHE_MILLISECONDS = 10_000;
+const PRINTS = 2;
+const PRINT_MILLISECONDS = 5_000;
+const PAGE_SHIFT = 12n;
+/** Error type bit of a cache error as Linux reads it (UEFI 2.10 numbering). */
+const CACHE_ERROR = 2;
+
+const format = statusBlockFormat(sectionTypes);
+type Severity = keyof typeof BLOCK_SEVERITY | number;
+/** Anything the kernel has no word for is as bad as it gets. */
+const isFatal = (severity: Severity | undefined) => severity === "fatal" || typeof severity === "number";
+const HED: readonly NotificationName[] = ["sci", "gpioSignal", "gsiv"];
+
+export class GuestKernel {
+  readonly devices: GhesDevice[] = [];
+  /** Page frame numbers taken out of use. */
+  readonly isolatedPages = new Set<bigint>();
+  /** Blocks handed to processing, in order. */
+  readonly delivered: { readonly source: number; readonly block: Uint8Array }[] = [];
+  panicked = false;
+  readonly #spaces: RegisterSpaces;
+  readonly #options: KernelOptions;
+  readonly #printed: { readonly key: string; readonly at: number }[] = [];
+  readonly #limits = { corrected: { since: Number.NEGATIVE_INFINITY, count: 0 }, uncorrected: { since: Number.NEGATIVE_INFINITY, count: 0 } };
+
+  constructor(spaces: RegisterSpaces, options: KernelOptions) {
+    this.#spaces = spaces;
+    this.#options = options;
+  }
+
+  /** Find HEST from the root pointer, bind drivers, and look once at every source: an error may have waited. */
+  boot(rsdp: bigint): void {
+    this.#guarded(() => {
+      const table = findTables(this.#spaces.memory, rsdp).find(({ signature }) => signature === "HEST");
+      if (!table) return this.#say("boot", "there is no HEST: no error sources");
+      this.#say("boot", `HEST found at ${hexNumber(table.address)} from the RSDP at ${hexNumber(rsdp)}${table.intact ? "" : ", its checksum is wrong"}`, {
+        address: table.address,
+      });
+      const hest = readHest(this.#spaces.memory, table.address, this.#options.architecture);
+      for (const message of hest.messages) this.#say("message", message);
+      for (const source of hest.sources) {
+        const { device, messages } = probe(this.#spaces, source, this.#options);
+        for (const message of messages) this.#say("message", message);
+        if (!device) continue;
+        this.devices.push(device);
+        this.#say(
+          "probe",
+          `source ${device.id}: version ${device.version}, ${device.notification}, status pointer at ${hexNumber(source.errorStatusAddress.address)}${source.readAckRegister ? `, acknowledge register at ${hexNumber(source.readAckRegister.address)}` : ""}`,
+          { source: device.id },
+        );
+      }
+      for (const device of [...this.devices]) this.#look(device, false).finish();
+    });
+  }
+
+  /** The polling timers that run, by source. */
+  get timers(): { readonly source: number; readonly milliseconds: number }[] {
+    return this.devices.flatMap((device) => (device.pollInterval ? [{ source: device.id, milliseconds: device.pollInterval }] : []));
+  }
+
+  /**
+   * A notification arrived.
+   * @param selector the GSIV, SDEI event number or, for polled sources, the source id.
+   */
+  notify(kind: NotificationName, selector = 0, interrupted: Interrupted = { user: true, interruptsMasked: false }): Handling {
+    const asked = this.devices.filter((device) => {
+      if (device.notification !== kind && !(HED.includes(kind) && HED.includes(device.notification))) return false;
+      if (kind === "polled") return device.id === selector;
+      return (kind !== "externalInterrupt" && kind !== "sdei") || device.source.notification.vector === selector;
+    });
+    if (kind === "sea" && !interrupted.user) return this.#unexplained("the abort was taken in the kernel itself: firmware is not asked");
+    const handlings = asked.map((device) => this.#guarded(() => this.#look(device, NMI_LIKE.has(device.notification))) ?? nothing);
+    const records = handlings.reduce((sum, handling) => sum + handling.records, 0);
+    const finish = () => {
+      for (const handling of handlings) this.#guarded(() => handling.finish());
+    };
+    if (kind !== "sea") return { records, claimed: records > 0, finish };
+    if (records === 0) return this.#unexplained("no SEA source had a record");
+    if (interrupted.interruptsMasked) return { ...this.#unexplained("interrupts were masked: the record cannot be finished before returning"), finish };
+    if (!this.panicked) this.#say("claimed", "the abort is explained by firmware; the program's fate hangs on the record");
+    return { records, claimed: true, finish };
+  }
+
+  #unexplained(why: string): Handling {
+    this.#say("killed", `the external abort is not explained (${why}): the program gets SIGBUS, or the kernel dies if it was the kernel's`);
+    return nothing;
+  }
+
+  /** Look at one source, as an interrupt or timer handler or in NMI-like context. */
+  #look(device: GhesDevice, nmiLike: boolean): Handling {
+    if (device.fixedBlock !== undefined && nmiLike && device.fixedBlock !== 0n && this.#spaces.memory.readWord(device.fixedBlock, 4) === 0n) {
+      this.#say("read", `source ${device.id}: nothing pending at ${hexNumber(device.fixedBlock)}`, { source: device.id });
+      return nothing;
+    }
+    const report = peek(this.#spaces, device);
+    if (report.found === "nothing") return nothing;
+    if (report.found === "rubbish") {
+      this.#say("message", report.message, { source: device.id, address: report.address });
+      this.#release(device, report);
+      return nothing;
+    }
+    const block = parseErrorStatusBlock(report.block, sectionTypes);
+    this.#say("read", `source ${device.id}: ${report.block.length} bytes at ${hexNumber(report.address)}`, { source: device.id, address: report.address });
+    const severity = block.header.errorSeverity;
+    if (isFatal(severity)) {
+      this.#decoded(device, report.block, block);
+      this.#release(device, report);
+      this.panicked = true;
+      this.#say("panic", "Kernel panic - not syncing: Fatal hardware error!", { source: device.id });
+      return { records: 1, claimed: true, finish: () => {} };
+    }
+    if (nmiLike) {
+      // The record is copied and the block given back at once; the rest happens in a calmer context.
+      this.#release(device, report);
+      if (this.#isCached(report.block)) {
+        this.#say("duplicate", `source ${device.id}: the same bytes as a report of the last 10 s: dropped unprocessed`, { source: device.id });
+        return { records: 1, claimed: true, finish: () => {} };
+      }
+      return { records: 1, claimed: true, finish: () => this.#process(device, report.block, block) };
+    }
+    return {
+      records: 1,
+      claimed: true,
+      finish: () => {
+        this.#process(device, report.block, block);
+        this.#release(device, report);
+      },
+    };
+  }
+
+  #release(device: GhesDevice, report: Exclude<Report, { found: "nothing" }>): void {
+    if (this.#options.acknowledges === false) {
+      this.#spaces.memory.writeWord(report.address, 4, 0n);
+      this.#say("cleared", `source ${device.id}: block status cleared`, { source: device.id, address: report.address });
+      this.#say("withheld", `source ${device.id}: this guest does not acknowledge`, { source: device.id });
+      return;
+    }
+    release(this.#spaces, device, report.address);
+    this.#say("cleared", `source ${device.id}: block status cleared`, { source: device.id, address: report.address });
+    if (device.version === 2)
+      this.#say("acknowledged", `source ${device.id}: acknowledged at ${hexNumber(device.source.readAckRegister!.address)}`, {
+        source: device.id,
+        address: device.source.readAckRegister!.address,
+      });
+  }
+
+  #decoded(device: GhesDevice, bytes: Uint8Array, block: ErrorStatusBlock): void {
+    this.delivered.push({ source: device.id, block: bytes });
+    this.#say("decoded", `source ${device.id}: ${format.summary(block)}`, { source: device.id, block: bytes });
+  }
+
+  #process(device: GhesDevice, bytes: Uint8Array, block: ErrorStatusBlock): void {
+    this.#decoded(device, bytes, block);
+    if (this.#isCached(bytes)) this.#say("duplicate", `source ${device.id}: printed less than 10 s ago: processed, not printed`, { source: device.id });
+    else if (this.#mayPrint(block.header.errorSeverity)) this.#remember(bytes);
+    else this.#say("duplicate", `source ${device.id}: two reports were printed within 5 s: processed, not printed`, { source: device.id });
+
+    let failures = 0;
+    for (const entry of block.entries) failures += this.#processEntry(device, block, entry) ? 1 : 0;
+    if (device.notification === "sea" && failures === 0)
+      this.#say("killed", `source ${device.id}: the record names no page to isolate: the program gets SIGBUS`, { source: device.id });
+  }
+
+  /** @returns whether a page was queued for isolation. */
+  #processEntry(device: GhesDevice, block: ErrorStatusBlock, entry: ErrorDataEntry): boolean {
+    const type = entry.body?.type;
+    const value = entry.body?.value as Record<string, unknown> | undefined;
+    const source = device.id;
+    const severe = block.header.errorSeverity === "recoverable" && entry.header.errorSeverity === "recoverable";
+    if (type === platformMemory) {
+      const memory = value as { validation?: { physicalAddress?: boolean }; physicalAddress?: bigint };
+      if (!memory.validation?.physicalAddress || memory.physicalAddress === undefined) {
+        this.#say("logged", `source ${source}: no physical address is valid: no page can be isolated`, { source });
+        return false;
+      }
+      return this.#memoryFailure(device, memory.physicalAddress, severe, entry);
+    }
+    if (type?.name === "armProcessor") {
+      // Only cache errors that name a physical address are acted on.
+      let queued = false;
+      for (const info of severe ? ((value as ArmProcessor).errorInfos ?? []) : []) {
+        if (((info.errorType ?? 0) & CACHE_ERROR) === 0 || !info.validation?.physicalFaultAddress) continue;
+        queued = this.#memoryFailure(device, info.physicalFaultAddress ?? 0n, true, entry) || queued;
+      }
+      if (!queued) this.#say("logged", `source ${source}: processor error that names no page to isolate`, { source });
+      return queued;
+    }
+    this.#say("logged", `source ${source}: ${type?.title ?? `section ${entry.header.sectionType}`} goes to its own handlers and the trace log`, { source });
+    return false;
+  }
+
+  #memoryFailure(device: GhesDevice, address: bigint, severe: boolean, entry: ErrorDataEntry): boolean {
+    const source = device.id;
+    const page = address >> PAGE_SHIFT;
+    if (entry.header.errorSeverity === "corrected" && entry.header.flags?.errorThresholdExceeded) {
+      this.isolatedPages.add(page);
+      this.#say("offlined", `source ${source}: page ${hexNumber(page)} is moved away and taken out of use`, { source, address });
+      return true;
+    }
+    if (!severe) return false;
+    const already = this.isolatedPages.has(page);
+    this.isolatedPages.add(page);
+    const how = device.notification === "sea" ? "the program that touched it is told before it goes on" : "programs that map it are told when they touch it";
+    this.#say(
+      "isolated",
+      already
+        ? `source ${source}: page ${hexNumber(page)} was isolated before`
+        : `source ${source}: page ${hexNumber(page)} is isolated (action ${device.notification === "sea" ? "required" : "optional"}): ${how}`,
+      { source, address },
+    );
+    return true;
+  }
+
+  #isCached(block: Uint8Array): boolean {
+    const now = this.#options.clock();
+    const key = bytesToHex(block);
+    return this.#printed.some((report) => report.key === key && now - report.at < CACHE_MILLISECONDS);
+  }
+  #remember(block: Uint8Array): void {
+    if (this.#printed.length === CACHED_REPORTS) this.#printed.shift();
+    this.#printed.push({ key: bytesToHex(block), at: this.#options.clock() });
+  }
+  #mayPrint(severity: Severity | undefined): boolean {
+    const limit = this.#limits[severity === "corrected" || severity === "none" ? "corrected" : "uncorrected"];
+    const now = this.#options.clock();
+    if (now - limit.since >= PRINT_MILLISECONDS) Object.assign(limit, { since: now, count: 0 });
+    return ++limit.count <= PRINTS;
+  }
+
+  #say(step: GuestStep, text: string, more: Omit<GuestEvent, "step" | "text"> = {}): void {
+    this.#options.report({ step, text, ...more });
+  }
+  /** A kernel that touches memory that is not there dies; the model says so instead of throwing. */
+  #guarded<T>(body: () => T): T | undefined {
+    try {
+      return body();
+    } catch (error) {
+      if ((error as Error).name !== "MemoryFault") throw error;
+      this.panicked = true;
+      this.#say("fault", `the kernel reads where there is no memory and dies: ${(error as Error).message}`);
+      return undefined;
+    }
+  }
+}
+
+const nothing: Handling = { records: 0, claimed: false, finish: () => {} };

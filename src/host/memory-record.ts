@@ -1,0 +1,58 @@
+/** Status blocks for memory errors, saying exactly what the host knows. */
+import { buildErrorStatusBlock, type ErrorStatusBlock, encodeErrorStatusBlock, entryHeaderLayout } from "../acpi/status-block.ts";
+import type { MEMORY_ERROR_TYPE } from "../cper/sections/memory.ts";
+import { PlatformMemory, platformMemory } from "../cper/sections/memory.ts";
+
+const REVISION = 0x0300;
+
+/**
+ * The memory error QEMU reports for SIGBUS, byte for byte (hw/acpi/ghes.c): no entry count in the block status,
+ * no address mask, error type "unknown".
+ * @returns 172 bytes.
+ */
+export function qemuMemoryRecord(physicalAddress: bigint): Uint8Array {
+  const dataLength = entryHeaderLayout(REVISION).size + PlatformMemory.size;
+  const block = {
+    header: { blockStatus: { uncorrectableErrorValid: true }, dataLength, errorSeverity: "recoverable" },
+    entries: [
+      {
+        header: {
+          sectionType: platformMemory.guids[0]!,
+          errorSeverity: "recoverable",
+          revision: REVISION,
+          validation: {},
+          flags: {},
+          errorDataLength: PlatformMemory.size,
+        },
+        body: {
+          type: platformMemory,
+          value: { validation: { physicalAddress: true, memoryErrorType: true }, physicalAddress, memoryErrorType: "unknown" },
+        },
+      },
+    ],
+  };
+  return encodeErrorStatusBlock(block as unknown as ErrorStatusBlock);
+}
+
+export interface MemoryKnowledge {
+  /** Guest physical address; absent when not known. */
+  readonly physicalAddress?: bigint | undefined;
+  /** log2 of the bytes the address stands for (`si_addr_lsb` of SIGBUS). */
+  readonly addressLsb?: number | undefined;
+  readonly severity: "recoverable" | "fatal" | "corrected";
+  readonly errorType?: keyof typeof MEMORY_ERROR_TYPE | undefined;
+  readonly fruText?: string | undefined;
+}
+
+/** A well-formed memory error whose validation bits cover what is known and nothing else. */
+export function memoryRecord({ physicalAddress, addressLsb, severity, errorType, fruText }: MemoryKnowledge): Uint8Array {
+  const mask = addressLsb === undefined ? undefined : BigInt.asUintN(64, -1n << BigInt(addressLsb));
+  const body = {
+    ...(physicalAddress !== undefined && { physicalAddress: mask === undefined ? physicalAddress : physicalAddress & mask }),
+    ...(physicalAddress !== undefined && mask !== undefined && { physicalAddressMask: mask }),
+    ...(errorType !== undefined && { memoryErrorType: errorType }),
+  };
+  return buildErrorStatusBlock(severity, [
+    { header: { errorSeverity: severity, revision: REVISION, ...(fruText !== undefined && { fruText }) }, type: platformMemory, body },
+  ]);
+}

@@ -1,0 +1,170 @@
+/**
+ * What a virtual machine monitor decides about a hardware error: which source, which record, which notification,
+ * or the end. Policies are data; `PRESETS` holds those of known monitors.
+ */
+import type { NotificationName } from "../acpi/notification.ts";
+import { hexNumber } from "../layout/index.ts";
+import type { RecordingPolicy } from "./error-source.ts";
+import { memoryRecord, qemuMemoryRecord } from "./memory-record.ts";
+
+export interface MonitorPolicy {
+  readonly description: string;
+  /**
+   * How the monitor learns where its sources are: the address of `etc/hardware_errors`, the address of HEST, both
+   * written back by the firmware; or it placed the tables itself.
+   */
+  readonly handOff: "hardwareErrors" | "hest" | "direct";
+  /** Whether HEST is walked as QEMU does (version 2 only, fixed block length) or as the specification has it. */
+  readonly walk: "qemu" | "specification";
+  readonly recording: RecordingPolicy;
+  /** Notification for a SIGBUS "action required"; a masked vCPU gets SEA instead of an interrupt. */
+  readonly actionRequired: NotificationName;
+  /** The same for "action optional"; `none` leaves the guest uninformed. */
+  readonly actionOptional: NotificationName | "none";
+  readonly memoryRecord: "qemu" | "exact";
+  /** Whether the fault address register of the guest tells the virtual address, when it is known. */
+  readonly tellsVirtualAddress: boolean;
+  /** What follows when an action-required error cannot be recorded. */
+  readonly recordFailure: "abort" | "exit" | "continue";
+}
+
+const QEMU_RECORDING: RecordingPolicy = { unacknowledged: { action: "refuse" }, stores: "ascending", acknowledgement: "nonzero" };
+const QEMU = {
+  walk: "qemu",
+  recording: QEMU_RECORDING,
+  actionRequired: "sea",
+  actionOptional: "none",
+  memoryRecord: "qemu",
+  tellsVirtualAddress: false,
+  recordFailure: "abort",
+} as const;
+
+export const PRESETS = {
+  "qemu-7.2": {
+    ...QEMU,
+    description: "QEMU 5.0 to 10.1 and machines up to virt-10.1: one SEA source found through etc/hardware_errors_addr",
+    handOff: "hardwareErrors",
+  },
+  "qemu-10.2": { ...QEMU, description: "QEMU 10.2, machine virt-10.2: sources found by walking the HEST that etc/acpi_table_hest_addr names", handOff: "hest" },
+  "kvmtool-like": {
+    description: "a small monitor that places the tables itself: SEA for what the guest touched, an interrupt for what scrubbing found",
+    handOff: "direct",
+    walk: "specification",
+    recording: { unacknowledged: { action: "queue", limit: 16, whenFull: "dropNewest" }, stores: "statusLast", acknowledgement: "bits" },
+    actionRequired: "sea",
+    actionOptional: "gsiv",
+    memoryRecord: "exact",
+    tellsVirtualAddress: true,
+    recordFailure: "continue",
+  },
+} as const satisfies Readonly<Record<string, MonitorPolicy>>;
+export type PresetName = keyof typeof PRESETS;
+
+/** What is known of where an error happened; what is absent is not known. */
+export interface ErrorAddress {
+  /** Guest physical address. */
+  readonly physical?: bigint | undefined;
+  /** Guest virtual address. */
+  readonly virtual?: bigint | undefined;
+  /** log2 of the bytes the address stands for. */
+  readonly lsb?: number | undefined;
+}
+
+/** How the monitor learns of an error. */
+export type HostError =
+  | {
+      readonly kind: "sigbus";
+      readonly code: "actionRequired" | "actionOptional";
+      readonly address: ErrorAddress /** False for memory that is not the guest's RAM. */;
+      readonly inRam?: boolean;
+    }
+  | { readonly kind: "seaExit"; readonly address: ErrorAddress }
+  /** A block made elsewhere: by a user, or by error injection. */
+  | { readonly kind: "record"; readonly block: Uint8Array; readonly source?: number | undefined; readonly notification?: NotificationName | undefined };
+
+export interface MonitorView {
+  /** The machine has error sources (`ras=on`). */
+  readonly ras: boolean;
+  /** The firmware wrote the address back. */
+  readonly handedOff: boolean;
+  readonly sources: readonly { readonly id: number; readonly notification: NotificationName }[];
+  readonly interruptsMasked: boolean;
+}
+
+export interface Decision {
+  readonly record?: { readonly source: number; readonly block: Uint8Array };
+  readonly notification?: NotificationName;
+  /** The virtual address the guest's fault address register will hold. */
+  readonly faultAddress?: bigint;
+  /** The page is remapped at the next reset (QEMU's hwpoison list). */
+  readonly poisoned?: bigint;
+  /** What the monitor prints. */
+  readonly messages: readonly string[];
+  /** What this means for the guest, in words. */
+  readonly consequences: readonly string[];
+  readonly end?: "exit" | "abort";
+}
+
+const INTERRUPTS: ReadonlySet<NotificationName> = new Set(["externalInterrupt", "localInterrupt", "sci", "gpioSignal", "gsiv", "polled"]);
+export const NO_PHYSICAL_ADDRESS = "without a physical address the guest cannot isolate the page";
+
+/** Decide. Pure: nothing is written or raised here. */
+export function decide(policy: MonitorPolicy, error: HostError, view: MonitorView): Decision {
+  if (error.kind === "record") return decideRecord(error, view);
+  const required = error.kind === "seaExit" || error.code === "actionRequired";
+  const { physical, virtual } = error.address;
+  const inRam = error.kind === "seaExit" || error.inRam !== false;
+  if (!view.ras || !view.handedOff || !inRam) {
+    const why = !view.ras ? "the machine has no RAS features" : !inRam ? "the address is not guest memory" : "the firmware has not written the address back";
+    return required
+      ? { messages: ["Hardware memory error!"], consequences: [`${why}: there is no way to tell the guest, so the machine ends`], end: "exit" }
+      : { messages: [], consequences: [`${why}: the guest is not told of an error it may never meet`] };
+  }
+
+  const poisoned = physical === undefined ? {} : { poisoned: physical };
+  const wanted = required ? policy.actionRequired : policy.actionOptional;
+  if (wanted === "none") return { ...poisoned, messages: [], consequences: ["the guest is not informed; the page is marked and replaced at the next reset"] };
+  const consequences: string[] = [];
+  let notification: NotificationName = wanted;
+  if (required && view.interruptsMasked && INTERRUPTS.has(wanted)) {
+    notification = "sea";
+    consequences.push("the vCPU masks interrupts and cannot go on past this access: SEA instead, which nothing masks");
+  }
+  const source = view.sources.find((candidate) => candidate.notification === notification);
+  if (!source)
+    return {
+      ...poisoned,
+      messages: [`no error source notifies by ${notification}`],
+      consequences: ["the guest is not informed"],
+      ...(required && { end: "exit" as const }),
+    };
+
+  if (physical === undefined) consequences.push(NO_PHYSICAL_ADDRESS);
+  const telling = notification === "sea" && policy.tellsVirtualAddress && virtual !== undefined;
+  if (virtual !== undefined && physical === undefined)
+    consequences.push(
+      telling
+        ? `the virtual address ${hexNumber(virtual)} reaches the guest in FAR_EL1: a memory section has no field for it`
+        : `the virtual address ${hexNumber(virtual)} does not reach the guest: a memory section has no field for it`,
+    );
+  const block =
+    policy.memoryRecord === "qemu" && physical !== undefined
+      ? qemuMemoryRecord(physical)
+      : memoryRecord({ physicalAddress: physical, addressLsb: error.address.lsb, severity: "recoverable" });
+  return { ...poisoned, record: { source: source.id, block }, notification, ...(telling && { faultAddress: virtual }), messages: [], consequences };
+}
+
+function decideRecord(error: Extract<HostError, { kind: "record" }>, view: MonitorView): Decision {
+  if (!view.ras || !view.handedOff)
+    return {
+      messages: [],
+      consequences: [`${view.ras ? "the firmware has not written the address back" : "the machine has no RAS features"}: the record goes nowhere`],
+    };
+  const source =
+    view.sources.find((candidate) => (error.source !== undefined ? candidate.id === error.source : candidate.notification === error.notification)) ??
+    view.sources[0];
+  const id = error.source ?? source?.id;
+  if (id === undefined) return { messages: ["there is no error source"], consequences: ["the record goes nowhere"] };
+  const notification = error.notification ?? source?.notification;
+  return { record: { source: id, block: error.block }, ...(notification && { notification }), messages: [], consequences: [] };
+}
