@@ -41,6 +41,8 @@ export interface BitsNode extends Word {
 export interface GuidNode extends Common {
   readonly kind: "guid";
   readonly size: 16;
+  /** Words shown beside known values, by lower-case GUID. */
+  readonly names?: Readonly<Record<string, string>>;
 }
 export interface TextNode extends Common {
   readonly kind: "text";
@@ -193,6 +195,33 @@ const leaf = <T, N extends Node, W extends Need = "required">(node: N): Layout<T
 /** Give a field an initial value, so that builders may leave it out. */
 export const initially = <T, N extends Node>(node: Layout<T, Need, N>, initial: T): Layout<T, "optional", N> =>
   ({ ...node, initial }) as unknown as Layout<T, "optional", N>;
+/** What zero bytes decode to. */
+function zeroOf(node: FixedNode): unknown {
+  switch (node.kind) {
+    case "uint":
+      return node.size === 8 ? 0n : 0;
+    case "enum":
+      return Object.keys(node.names).find((name) => numberOf(node.names[name]!) === 0) ?? 0;
+    case "bits":
+      return {};
+    case "guid":
+      return "00000000-0000-0000-0000-000000000000";
+    case "text":
+      return "";
+    case "timestamp":
+      return "none";
+    case "bytes":
+      return new Uint8Array(node.size);
+    case "reserved":
+      return undefined;
+    case "array":
+      return Array.from({ length: node.count }, () => zeroOf(node.item));
+    case "struct":
+      return Object.fromEntries(Object.entries(node.fields).map(([name, field]) => [name, zeroOf(field)]));
+  }
+}
+/** Let builders leave this field out: it is zero then. */
+export const orZero = <T, N extends FixedNode>(node: Layout<T, Need, N>): Layout<T, "optional", N> => initially(node, zeroOf(node) as T);
 /** Show this number in hexadecimal. 64-bit numbers always are. */
 export const hex = <T, W extends Need>(node: Layout<T, W, UintNode>): Layout<T, W, UintNode> => ({ ...node, base: 16 }) as Layout<T, W, UintNode>;
 /** Name the validation bits that make this field valid, where the bit is not named like the field. */
@@ -213,7 +242,7 @@ export const u24 = uint(3);
 export const u32 = uint(4);
 export const u64 = uint(8);
 /** A mixed-endian GUID: the first three groups little-endian (UEFI 2.11 appendix A). */
-export const guid = (doc: string) => leaf<string, GuidNode>({ kind: "guid", size: 16, doc });
+export const guid = (doc: string, names?: Readonly<Record<string, string>>) => leaf<string, GuidNode>({ kind: "guid", size: 16, doc, ...(names && { names }) });
 /** Text of fixed size, NUL padded; every byte value survives as its Latin-1 character. */
 export const text = (size: number, doc: string) => leaf<string, TextNode>({ kind: "text", size, doc });
 /** An 8-byte timestamp (UEFI 2.11 table N.1 and the variants met in the field; see `timestamp.ts`). */

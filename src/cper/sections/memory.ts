@@ -1,5 +1,21 @@
-/** Platform memory error section (UEFI 2.11 N.2.5). */
-import { bits, type Encodable, hexNumber, initially, oneOf, type Parsed, type SectionType, struct, u16, u64, validBy, valueLabel } from "../../layout/index.ts";
+/** Platform memory error sections (UEFI 2.11 N.2.5 and N.2.6). */
+import {
+  bits,
+  type Encodable,
+  hexNumber,
+  oneOf,
+  orZero,
+  type Parsed,
+  reserved,
+  type SectionType,
+  struct,
+  u8,
+  u16,
+  u32,
+  u64,
+  validBy,
+  valueLabel,
+} from "../../layout/index.ts";
 import { ErrorStatus } from "./error-status.ts";
 
 /** Kinds of memory errors, shared by both memory sections. */
@@ -48,24 +64,24 @@ export const PlatformMemory = struct("Platform Memory Error", 80, "UEFI 2.11 N.2
     chipIdentification: 21,
   }),
   errorStatus: ErrorStatus,
-  physicalAddress: initially(u64("Physical address of the error"), 0n),
-  physicalAddressMask: initially(u64("Bits of the address that are meaningful"), 0n),
-  node: initially(u16("Node in a multi-node system"), 0),
-  card: initially(u16("Card"), 0),
-  module: initially(u16("Module or rank"), 0),
-  bank: initially(validBy(u16("Bank, or bank address in bits 7:0 and bank group in bits 15:8"), "bank", "bankGroup", "bankAddress"), 0),
-  device: initially(u16("Device on the module"), 0),
-  row: initially(validBy(u16("Row, bits 15:0"), "row", "extendedRow"), 0),
-  column: initially(u16("Column"), 0),
-  bitPosition: initially(u16("Bit within the word"), 0),
-  requestorId: initially(u64("Device that asked for the access"), 0n),
-  responderId: initially(u64("Device that answered it"), 0n),
-  targetId: initially(u64("Intended target"), 0n),
-  memoryErrorType: initially(oneOf(1, "Kind of error", MEMORY_ERROR_TYPE), "unknown"),
+  physicalAddress: orZero(u64("Physical address of the error")),
+  physicalAddressMask: orZero(u64("Bits of the address that are meaningful")),
+  node: orZero(u16("Node in a multi-node system")),
+  card: orZero(u16("Card")),
+  module: orZero(u16("Module or rank")),
+  bank: orZero(validBy(u16("Bank, or bank address in bits 7:0 and bank group in bits 15:8"), "bank", "bankGroup", "bankAddress")),
+  device: orZero(u16("Device on the module")),
+  row: orZero(validBy(u16("Row, bits 15:0"), "row", "extendedRow")),
+  column: orZero(u16("Column")),
+  bitPosition: orZero(u16("Bit within the word")),
+  requestorId: orZero(u64("Device that asked for the access")),
+  responderId: orZero(u64("Device that answered it")),
+  targetId: orZero(u64("Intended target")),
+  memoryErrorType: orZero(oneOf(1, "Kind of error", MEMORY_ERROR_TYPE)),
   extended: validBy(bits(1, "More row bits and chip", { row: [0, 2], chipIdentification: [5, 3] }), "extendedRow", "chipIdentification"),
-  rankNumber: initially(u16("Rank"), 0),
-  cardHandle: initially(u16("SMBIOS type 16 handle of the memory array"), 0),
-  moduleHandle: initially(u16("SMBIOS type 17 handle of the memory device"), 0),
+  rankNumber: orZero(u16("Rank")),
+  cardHandle: orZero(u16("SMBIOS type 16 handle of the memory array")),
+  moduleHandle: orZero(u16("SMBIOS type 17 handle of the memory device")),
 });
 export type PlatformMemory = Parsed<typeof PlatformMemory>;
 export type PlatformMemoryInput = Encodable<typeof PlatformMemory>;
@@ -84,4 +100,61 @@ export const platformMemory: SectionType = {
       if (valid[name] && body[name] !== undefined) parts.push(`${name} ${body[name]}`);
     return parts.join(", ");
   },
+};
+
+export const PlatformMemory2 = struct("Platform Memory Error 2", 96, "UEFI 2.11 N.2.6", {
+  validation: bits(8, "Which fields hold data", {
+    errorStatus: 0,
+    physicalAddress: 1,
+    physicalAddressMask: 2,
+    node: 3,
+    card: 4,
+    module: 5,
+    bank: 6,
+    device: 7,
+    row: 8,
+    column: 9,
+    rank: 10,
+    bitPosition: 11,
+    chipIdentification: 12,
+    memoryErrorType: 13,
+    status: 14,
+    requestorId: 15,
+    responderId: 16,
+    targetId: 17,
+    cardHandle: 18,
+    moduleHandle: 19,
+    bankGroup: 20,
+    bankAddress: 21,
+  }),
+  errorStatus: ErrorStatus,
+  physicalAddress: orZero(u64("Physical address of the error")),
+  physicalAddressMask: orZero(u64("Bits of the address that are meaningful")),
+  node: orZero(u16("Node in a multi-node system")),
+  card: orZero(u16("Card")),
+  module: orZero(u16("Module or rank")),
+  bank: orZero(validBy(u16("Bank, or bank address in bits 7:0 and bank group in bits 15:8"), "bank", "bankGroup", "bankAddress")),
+  device: orZero(u32("Device on the module")),
+  row: orZero(u32("Row")),
+  column: orZero(u32("Column")),
+  rank: orZero(u32("Rank")),
+  bitPosition: orZero(u32("Bit within the word")),
+  chipIdentification: orZero(u8("Chip of a 3D stack")),
+  memoryErrorType: orZero(oneOf(1, "Kind of error", MEMORY_ERROR_TYPE)),
+  status: bits(1, "Outcome", { uncorrected: 0 }),
+  reserved: reserved(1),
+  requestorId: orZero(u64("Device that asked for the access")),
+  responderId: orZero(u64("Device that answered it")),
+  targetId: orZero(u64("Intended target")),
+  cardHandle: orZero(u32("SMBIOS type 16 handle of the memory array")),
+  moduleHandle: orZero(u32("SMBIOS type 17 handle of the memory device")),
+});
+export type PlatformMemory2 = Parsed<typeof PlatformMemory2>;
+export type PlatformMemory2Input = Encodable<typeof PlatformMemory2>;
+
+export const platformMemory2: SectionType = {
+  guids: ["61ec04fc-48e6-d813-25c9-8daa44750b12"],
+  name: "platformMemory2",
+  title: "Platform Memory Error 2",
+  layout: PlatformMemory2,
 };

@@ -1,0 +1,121 @@
+/** PCI Express error section (UEFI 2.11 N.2.7). */
+import {
+  bits,
+  type Encodable,
+  hex,
+  oneOf,
+  orZero,
+  type Parsed,
+  reserved,
+  type SectionType,
+  struct,
+  u8,
+  u16,
+  u24,
+  u32,
+  u64,
+  validBy,
+} from "../../layout/index.ts";
+import { PCIE_PORT_TYPE, PcieAer, PcieCapability } from "./pcie-capability.ts";
+
+/** The PCI command register (PCI Express 6.2, 7.5.1.1.3). */
+export const PCI_COMMAND = {
+  ioSpace: 0,
+  memorySpace: 1,
+  busMaster: 2,
+  specialCycles: 3,
+  memoryWriteAndInvalidate: 4,
+  vgaPaletteSnoop: 5,
+  parityErrorResponse: 6,
+  idselStepping: 7,
+  serr: 8,
+  fastBackToBack: 9,
+  interruptDisable: 10,
+} as const;
+/** The PCI status register (7.5.1.1.4), and the secondary status register of a bridge (7.5.1.3.7). */
+export const PCI_STATUS = {
+  immediateReadiness: 0,
+  interrupt: 3,
+  capabilitiesList: 4,
+  capable66Mhz: 5,
+  fastBackToBackCapable: 7,
+  masterDataParityError: 8,
+  devselTiming: [9, 2],
+  signaledTargetAbort: 11,
+  receivedTargetAbort: 12,
+  receivedMasterAbort: 13,
+  signaledSystemError: 14,
+  detectedParityError: 15,
+} as const;
+const BRIDGE_CONTROL = {
+  parityErrorResponse: 0,
+  serr: 1,
+  isa: 2,
+  vga: 3,
+  vga16BitDecode: 4,
+  masterAbortMode: 5,
+  secondaryBusReset: 6,
+  fastBackToBack: 7,
+  primaryDiscardTimer: 8,
+  secondaryDiscardTimer: 9,
+  discardTimerStatus: 10,
+  discardTimerSerr: 11,
+} as const;
+
+export const PcieError = struct("PCI Express Error", 208, "UEFI 2.11 N.2.7", {
+  validation: bits(8, "Which fields hold data; deviceId and rcrb exclude each other", {
+    portType: 0,
+    version: 1,
+    commandStatus: 2,
+    deviceId: 3,
+    serialNumber: 4,
+    bridgeControlStatus: 5,
+    capability: 6,
+    aer: 7,
+    rcrb: 8,
+    rcrbHighAddress: 9,
+  }),
+  portType: orZero(oneOf(4, "Kind of device or port", PCIE_PORT_TYPE)),
+  version: orZero(
+    struct("PCI Express Version", 4, "UEFI 2.11 N.2.7", {
+      minor: orZero(hex(u8("Minor version, BCD"))),
+      major: orZero(hex(u8("Major version, BCD"))),
+      reserved: reserved(2),
+    }),
+  ),
+  command: validBy(bits(2, "PCI command register", PCI_COMMAND), "commandStatus"),
+  status: validBy(bits(2, "PCI status register", PCI_STATUS), "commandStatus"),
+  rcrbHighAddress: orZero(hex(u32("Bits 63:32 of the root complex register block's address"))),
+  deviceId: orZero(
+    validBy(
+      struct("PCI Express Device Id", 16, "UEFI 2.11 N.2.7", {
+        vendorId: orZero(hex(u16("Vendor"))),
+        deviceId: orZero(hex(u16("Device"))),
+        classCode: orZero(hex(u24("Class, subclass, interface"))),
+        function: orZero(hex(u8("Function; with rcrb, bits 7:0 of the register block's address"))),
+        device: orZero(hex(u8("Device; with rcrb, bits 15:8 of the register block's address"))),
+        segment: orZero(hex(u16("Segment; with rcrb, bits 31:16 of the register block's address"))),
+        primaryBus: orZero(hex(u8("Bus of the device, or primary bus of a bridge"))),
+        secondaryBus: orZero(hex(u8("Secondary bus of a bridge"))),
+        slot: bits(2, "Slot", { number: [3, 13] }),
+        reserved: reserved(1),
+      }),
+      "deviceId",
+      "rcrb",
+    ),
+  ),
+  serialNumber: orZero(u64("Device serial number")),
+  bridgeSecondaryStatus: validBy(bits(2, "Secondary status register of a bridge", PCI_STATUS), "bridgeControlStatus"),
+  bridgeControl: validBy(bits(2, "Control register of a bridge", BRIDGE_CONTROL), "bridgeControlStatus"),
+  capability: orZero(PcieCapability),
+  aer: orZero(PcieAer),
+});
+export type PcieError = Parsed<typeof PcieError>;
+export type PcieErrorInput = Encodable<typeof PcieError>;
+
+export const pcie: SectionType = {
+  guids: ["d995e954-bbc1-430f-ad91-b44dcb3c6f35"],
+  name: "pcie",
+  title: "PCI Express Error",
+  layout: PcieError,
+};

@@ -1,0 +1,91 @@
+/** Register sets of IA32 and X64 processors as sections carry them (UEFI 2.11 N.2.4.2.2). */
+import { array, bytes, hex, reserved, struct, u8, u16, u32, u64 } from "../../layout/index.ts";
+
+const r16 = (doc: string) => hex(u16(doc));
+const r32 = (doc: string) => hex(u32(doc));
+
+export const Ia32Registers = struct("IA32 Register State", 92, "UEFI 2.11 N.2.4.2.2, X86 Processor Context", {
+  eax: r32("General register"),
+  ebx: r32("General register"),
+  ecx: r32("General register"),
+  edx: r32("General register"),
+  esi: r32("General register"),
+  edi: r32("General register"),
+  ebp: r32("General register"),
+  esp: r32("Stack pointer"),
+  cs: r16("Code segment"),
+  ds: r16("Data segment"),
+  ss: r16("Stack segment"),
+  es: r16("Data segment"),
+  fs: r16("Data segment"),
+  gs: r16("Data segment"),
+  eflags: r32("Flags"),
+  eip: r32("Instruction pointer"),
+  cr0: r32("Control register"),
+  cr1: r32("Control register"),
+  cr2: r32("Page fault address"),
+  cr3: r32("Page table base"),
+  cr4: r32("Control register"),
+  gdtr: u64("Global descriptor table register"),
+  idtr: u64("Interrupt descriptor table register"),
+  ldtr: r16("Local descriptor table register"),
+  tr: r16("Task register"),
+});
+
+const TableRegister = struct("128-bit Descriptor Table Register", 16, "UEFI 2.11 N.2.4.2.2, X64 Processor Context", {
+  low: u64("Low half"),
+  high: u64("High half"),
+});
+
+export const X64Registers = struct("X64 Register State", 244, "UEFI 2.11 N.2.4.2.2, X64 Processor Context", {
+  rax: u64("General register"),
+  rbx: u64("General register"),
+  rcx: u64("General register"),
+  rdx: u64("General register"),
+  rsi: u64("General register"),
+  rdi: u64("General register"),
+  rbp: u64("General register"),
+  rsp: u64("Stack pointer"),
+  r8: u64("General register"),
+  r9: u64("General register"),
+  r10: u64("General register"),
+  r11: u64("General register"),
+  r12: u64("General register"),
+  r13: u64("General register"),
+  r14: u64("General register"),
+  r15: u64("General register"),
+  cs: r16("Code segment"),
+  ds: r16("Data segment"),
+  ss: r16("Stack segment"),
+  es: r16("Data segment"),
+  fs: r16("Data segment"),
+  gs: r16("Data segment"),
+  reserved: reserved(4),
+  rflags: u64("Flags"),
+  rip: u64("Instruction pointer"),
+  cr0: u64("Control register"),
+  cr1: u64("Control register"),
+  cr2: u64("Page fault address"),
+  cr3: u64("Page table base"),
+  cr4: u64("Control register"),
+  cr8: u64("Task priority"),
+  gdtr: TableRegister,
+  idtr: TableRegister,
+  ldtr: r16("Local descriptor table register"),
+  tr: r16("Task register"),
+});
+
+export const FxsaveArea = struct("FXSAVE Area", 512, "Intel SDM volume 1 section 10.5.1, 64-bit layout with REX.W", {
+  fcw: r16("x87 control word"),
+  fsw: r16("x87 status word"),
+  ftw: hex(u8("x87 tag word, abridged")),
+  reserved1: reserved(1),
+  fop: r16("x87 opcode"),
+  fip: u64("x87 instruction pointer"),
+  fdp: u64("x87 data pointer"),
+  mxcsr: r32("SSE control and status"),
+  mxcsrMask: r32("Writable bits of MXCSR"),
+  st: array(8, bytes(16, "x87 or MMX register, 10 bytes used"), "x87 and MMX registers"),
+  xmm: array(16, bytes(16, "SSE register"), "SSE registers"),
+  available: bytes(96, "Reserved and available to software"),
+});
