@@ -3,7 +3,7 @@
  * of the parser and of every probe, which sources become devices, which are dropped and why.
  */
 import { Hest } from "../acpi/hest.ts";
-import { byteSum, TableHeader } from "../acpi/table-header.ts";
+import { byteSum, CHECKSUM_OFFSET, TableHeader } from "../acpi/table-header.ts";
 import { parse } from "../layout/index.ts";
 import { SparseMemory } from "../machine/memory.ts";
 import { type GhesPlatform, probe } from "./ghes.ts";
@@ -68,7 +68,24 @@ function joined(first: Uint8Array, second: Uint8Array, at: number): Uint8Array {
   return out;
 }
 
+/** What the table manager says of a wrong checksum; it uses the table all the same. */
+function checksumMessage(image: Uint8Array, version: KernelVersion = "7.2"): string[] {
+  const length = lengthOf(image);
+  const sum = byteSum(image, 0, Math.min(length, image.length));
+  // A table shorter than its header is not summed.
+  if (sum === 0 || length < TableHeader.size) return [];
+  const stored = image[CHECKSUM_OFFSET]!;
+  // The difference to the right checksum is what is shown, not the checksum itself.
+  const wanted = stored - ((stored - sum) & 255);
+  const [build, shown] = version === "6.1" ? ["20220331/tbprint-174", wanted & 255] : ["20260408/utcksum-58", wanted >>> 0];
+  return [`ACPI BIOS Warning (bug): Incorrect checksum in table [HEST] - 0x${hexByte(stored)}, should be 0x${hexByte(shown)} (${build})`];
+}
+const hexByte = (value: number) => value.toString(16).toUpperCase().padStart(2, "0");
+const lengthOf = (table: Uint8Array): number =>
+  table.length < TableHeader.size ? 0 : new DataView(table.buffer, table.byteOffset, table.length).getUint32(offsetOf(TableHeader, "length"), true);
+
 const TABLE = 0x1000_0000_0000n;
+const MOST_BEHIND = 0x10000;
 const EVERYWHERE = { start: 0n, length: 1n << 65n };
 
 /**
@@ -81,8 +98,11 @@ export function probeHest(table: Uint8Array, options: HestProbeOptions = {}): He
   if (!image || String.fromCharCode(...image.subarray(0, 4)) !== "HEST") return { found: false, enabled: false, messages: [], sources: [] };
   const memory = new SparseMemory([EVERYWHERE]);
   memory.write(TABLE, image);
+  // Sources of zeros behind the bytes mean nothing to the kernel; a Length of gigabytes need not be walked to its end.
+  const most = image.length + MOST_BEHIND;
+  if (lengthOf(image) > most) memory.writeWord(TABLE + BigInt(offsetOf(TableHeader, "length")), 4, BigInt(most));
   const { enabled, sources, messages: parserMessages } = readHest(memory, TABLE, architecture, options.version);
-  const messages = [...parserMessages];
+  const messages = [...checksumMessage(image, options.version), ...parserMessages];
   const mappedPages = new Set<bigint>();
   const probed: ProbedSource[] = [];
   let panic: string | undefined;
@@ -90,7 +110,8 @@ export function probeHest(table: Uint8Array, options: HestProbeOptions = {}): He
     const result = probe({ memory, io: new SparseMemory([EVERYWHERE]) }, source, { sdeiFirmware: false, ...options, architecture, mappedPages });
     messages.push(...result.messages);
     probed.push({ id: source.sourceId, version: source.readAckRegister ? 2 : 1, bound: result.device !== undefined, messages: result.messages });
-    if (result.device && architecture === "arm64" && source.errorStatusAddress.addressSpace === "systemIo") {
+    const readable = !result.messages.some((message) => message.includes("Failed to read"));
+    if (result.device && architecture === "arm64" && source.errorStatusAddress.addressSpace === "systemIo" && readable) {
       panic = `source ${source.sourceId} has its error status address in I/O space: arm64 kernels die reading it`;
       return { found: true, enabled, messages, sources: probed, panic };
     }
