@@ -34,7 +34,7 @@ export function caseFiles(name: string, firmware: OracleFirmware, outcome: Outco
   const file = (short: string) => ({ bytes: shared(CASES, ...folder, short) });
   const vmcoreinfo = new Uint8Array(16);
   vmcoreinfo[0] = 1;
-  return new Map([
+  return new Map<string, { bytes: Uint8Array; writable?: boolean }>([
     [FILE.script, file("tl.bin")],
     [FILE.tables, file("tables.bin")],
     [FILE.rsdp, file("rsdp.bin")],
