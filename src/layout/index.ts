@@ -1,13 +1,14 @@
 export { withValidation } from "./build.ts";
 export { decode, type ParseContext, parse } from "./decode.ts";
-export { jsonSchema, referenceTable, type Span, spans } from "./describe.ts";
+export { hexBytes, jsonSchema, referenceTable, type Schema, type Span, spans } from "./describe.ts";
 export { encode } from "./encode.ts";
 export { DecodeError, EncodeError, type Finding, UsageError } from "./errors.ts";
 export type { Format } from "./format.ts";
 export { fromJson, type Json, toJson } from "./json.ts";
-export { JsonSink, type JsonWriter, writeJson } from "./json-bytes.ts";
+export { writeJson } from "./json-bytes.ts";
+export { JsonSink } from "./json-text.ts";
 export * from "./layout.ts";
 export * from "./section-registry.ts";
-export { fieldTrees, isVouched, type Tree, treeLines } from "./text.ts";
+export { fieldTrees, isVouched, leafText, type Tree, treeLines } from "./text.ts";
 export { timestampBytes, timestampText } from "./timestamp.ts";
 export { bytesToHex, guidBytes, guidText, hexNumber, hexToBytes } from "./values.ts";

@@ -1,206 +1,36 @@
 /**
  * Bytes straight to JSON text, without values in between: the bulk decoder's interpreter of layouts.
  *
- * For each layout a function is generated that writes exactly what `JSON.stringify(toJson(parse(…)))` gives, as
- * UTF-8 into one growing buffer. It handles well-formed input only; anything odd (cut short, trailing bytes,
- * counts that lie) makes it give up, and the caller takes the ordinary path for that structure, so that the
- * rare cases have one implementation.
+ * For each run of fixed fields a function is generated that writes their members as UTF-8 into one growing buffer;
+ * the variable parts are walked here, in step with `parse`. The result is byte for byte what
+ * `JSON.stringify(toJson(layout, parse(layout, …)))` gives.
  *
  * Constant text is stored eight bytes at a time, as doubles: ASCII never has the bit pattern of a NaN, and what
  * is stored past the end of a piece is overwritten by the next one.
  */
-import { parse } from "./decode.ts";
-import { toJson } from "./json.ts";
-import { bitRange, type FixedNode, isFixed, type Names, type Node, numberOf, type Ref, type Root, type SequenceNode, variantTag } from "./layout.ts";
-import { timestampText } from "./timestamp.ts";
-import { GUID_ORDER, guidText } from "./values.ts";
+import { prefixOf, stepsOf, variantCase } from "./decode.ts";
+import { isBlank, type JsonSink, type Literal, literal, putDecimal, putGuid, putHex, putHex64, putLiteral, putText, putTimestamp } from "./json-text.ts";
+import {
+  type BitMember,
+  bitRange,
+  type ChoiceNode,
+  type FixedNode,
+  type ListNode,
+  type Names,
+  type Node,
+  numberOf,
+  type Ref,
+  type Root,
+  type StructNode,
+} from "./layout.ts";
+import { guidText, memberOf, readWord } from "./values.ts";
 
-/** The growing buffer that JSON text is written into. `at` is its length so far. */
-export class JsonSink {
-  bytes: Uint8Array;
-  view: DataView;
-  at = 0;
+// ---- writers of fixed fields, generated ----
 
-  constructor(capacity = 1 << 16) {
-    this.bytes = new Uint8Array(capacity);
-    this.view = new DataView(this.bytes.buffer);
-  }
+/** Writes at `p` the JSON of what lies at `o`; returns the end of the text. The caller has made room. */
+type FixedWriter = (u: Uint8Array, d: DataView, b: Uint8Array, v: DataView, p: number, o: number) => number;
+const RUNTIME = { putLiteral, putDecimal, putHex64, putHex, putGuid, putText, putTimestamp, isBlank };
 
-  /** Make room for `size` more bytes, and for the overshoot of the last store. */
-  ensure(size: number): void {
-    if (this.at + size + SLACK <= this.bytes.length) return;
-    const grown = new Uint8Array(Math.max((this.at + size + SLACK) * 2, this.bytes.length * 2));
-    grown.set(this.bytes.subarray(0, this.at));
-    this.bytes = grown;
-    this.view = new DataView(grown.buffer);
-  }
-
-  /** Append short ASCII text. */
-  ascii(text: string): void {
-    this.ensure(text.length);
-    const { bytes } = this;
-    let { at } = this;
-    for (let i = 0; i < text.length; i++) bytes[at++] = text.charCodeAt(i);
-    this.at = at;
-  }
-
-  /** Append the bytes from `start` to `end` as a string of hex digits. */
-  hex(input: Uint8Array, start: number, end: number): void {
-    this.ensure((end - start) * 2 + 2);
-    this.at = putHex(this.bytes, this.view, this.at, input, start, end);
-  }
-
-  /** Append text that is already JSON. */
-  text(json: string): void {
-    this.ensure(json.length * 3);
-    this.at += encoder.encodeInto(json, this.bytes.subarray(this.at)).written;
-  }
-}
-const SLACK = 16;
-const encoder = new TextEncoder();
-
-/** Writes the JSON of `[start, end)`; returns the first byte not used, or -1 when the input is odd. `sink.at` is then undefined. */
-export type JsonWriter = (sink: JsonSink, input: Uint8Array, view: DataView, start: number, end: number) => number;
-
-// ---- pieces the generated code calls ----
-
-/** ASCII text cut into doubles. */
-interface Literal {
-  readonly chunks: Float64Array;
-  readonly length: number;
-}
-function literal(text: string): Literal {
-  const bytes = encoder.encode(text);
-  if (bytes.some((byte) => byte >= 0x7f)) throw new TypeError(`${text} is not ASCII`);
-  const padded = new Uint8Array(Math.ceil(bytes.length / 8) * 8).fill(0x20);
-  padded.set(bytes);
-  const view = new DataView(padded.buffer);
-  return { chunks: Float64Array.from({ length: padded.length / 8 }, (_, i) => view.getFloat64(i * 8, true)), length: bytes.length };
-}
-
-/** Two hex digits of a byte as one little-endian 16-bit store. */
-const HEX2 = Uint16Array.from({ length: 256 }, (_, byte) => {
-  const digits = byte.toString(16).padStart(2, "0");
-  return digits.charCodeAt(0) | (digits.charCodeAt(1) << 8);
-});
-const HEX1 = Uint8Array.from({ length: 16 }, (_, digit) => digit.toString(16).charCodeAt(0));
-
-function putLiteral(view: DataView, at: number, { chunks, length }: Literal): number {
-  for (let i = 0; i < chunks.length; i++) view.setFloat64(at + i * 8, chunks[i]!, true);
-  return at + length;
-}
-function putDecimal(out: Uint8Array, at: number, value: number): number {
-  if (value < 10) {
-    out[at] = 48 + value;
-    return at + 1;
-  }
-  let digits = value < 100 ? 2 : value < 1000 ? 3 : value < 10000 ? 4 : value < 100000 ? 5 : 6;
-  if (digits === 6) for (let limit = 1e6; value >= limit; limit *= 10) digits++;
-  let left = value;
-  for (let i = at + digits - 1; i >= at; i--) {
-    const next = Math.floor(left / 10);
-    out[i] = 48 + (left - next * 10);
-    left = next;
-  }
-  return at + digits;
-}
-function putHex32(out: Uint8Array, at: number, value: number): number {
-  let shift = value === 0 ? 0 : (31 - Math.clz32(value)) & ~3;
-  let p = at;
-  for (; shift >= 0; shift -= 4) out[p++] = HEX1[(value >>> shift) & 15]!;
-  return p;
-}
-/** A 64-bit number as `"0x…"`. */
-function putHex64(out: Uint8Array, view: DataView, at: number, low: number, high: number): number {
-  view.setUint32(at, 0x783022, true); // "0x
-  let p = at + 3;
-  if (high === 0) p = putHex32(out, p, low);
-  else {
-    p = putHex32(out, p, high);
-    for (let shift = 24; shift >= 0; shift -= 8, p += 2) view.setUint16(p, HEX2[(low >>> shift) & 255]!, true);
-  }
-  out[p] = 34;
-  return p + 1;
-}
-function putHex(out: Uint8Array, view: DataView, at: number, input: Uint8Array, start: number, end: number): number {
-  out[at] = 34;
-  let p = at + 1;
-  for (let i = start; i < end; i++, p += 2) view.setUint16(p, HEX2[input[i]!]!, true);
-  out[p] = 34;
-  return p + 1;
-}
-function putGuid(out: Uint8Array, view: DataView, at: number, input: Uint8Array, start: number): number {
-  out[at] = 34;
-  let p = at + 1;
-  for (let i = 0; i < 16; i++, p += 2) {
-    if (i === 4 || i === 6 || i === 8 || i === 10) out[p++] = 45;
-    view.setUint16(p, HEX2[input[start + GUID_ORDER[i]!]!]!, true);
-  }
-  out[p] = 34;
-  return p + 1;
-}
-function putText(out: Uint8Array, at: number, input: Uint8Array, start: number, size: number): number {
-  let end = start + size;
-  while (end > start && input[end - 1] === 0) end--;
-  out[at] = 34;
-  let p = at + 1;
-  for (let i = start; i < end; i++) {
-    const byte = input[i]!;
-    if (byte >= 0x20 && byte < 0x7f && byte !== 0x22 && byte !== 0x5c) out[p++] = byte;
-    else p += encoder.encodeInto(JSON.stringify(String.fromCharCode(byte)).slice(1, -1), out.subarray(p)).written;
-  }
-  out[p] = 34;
-  return p + 1;
-}
-function putAscii(out: Uint8Array, at: number, text: string): number {
-  out[at] = 34;
-  for (let i = 0; i < text.length; i++) out[at + 1 + i] = text.charCodeAt(i);
-  out[at + 1 + text.length] = 34;
-  return at + 2 + text.length;
-}
-/** Timestamps of no known century, and BCD ones of this, are written digit by digit; the text of the others is made first. */
-function putTimestamp(out: Uint8Array, view: DataView, at: number, input: Uint8Array, start: number): number {
-  const century = input[start + 7]!;
-  if (century > 0x21 || (century < 0x13 && century > 0)) {
-    let p = putLiteral(view, at, RAW);
-    for (let i = start; i < start + 8; i++, p += 2) view.setUint16(p, HEX2[input[i]!]!, true);
-    out[p] = 34;
-    return p + 1;
-  }
-  const minute = input[start + 1]!;
-  const month = input[start + 5]!;
-  if (century !== 0x20 || input[start + 3]! > 1 || !BCD[input[start]!] || !BCD[minute] || !BCD[input[start + 2]!])
-    return putAscii(out, at, timestampText(input, start));
-  const second = input[start]!;
-  const hour = input[start + 2]!;
-  const day = input[start + 4]!;
-  const year = input[start + 6]!;
-  if (second > 0x59 || minute > 0x59 || hour > 0x23 || !BCD[day] || !BCD[month] || !BCD[year] || day === 0 || day > 0x31 || month === 0 || month > 0x12)
-    return putAscii(out, at, timestampText(input, start));
-  view.setUint32(at, 0x303222, true); // "20
-  view.setUint16(at + 3, HEX2[year]!, true);
-  out[at + 5] = 45;
-  view.setUint16(at + 6, HEX2[month]!, true);
-  out[at + 8] = 45;
-  view.setUint16(at + 9, HEX2[day]!, true);
-  out[at + 11] = 84;
-  view.setUint16(at + 12, HEX2[hour]!, true);
-  out[at + 14] = 58;
-  view.setUint16(at + 15, HEX2[minute]!, true);
-  out[at + 17] = 58;
-  view.setUint16(at + 18, HEX2[second]!, true);
-  let p = at + 20;
-  if (input[start + 3] === 1) p = putLiteral(view, p, PRECISE);
-  out[p] = 34;
-  return p + 1;
-}
-const PRECISE = literal(" precise");
-const RAW = literal('"raw ');
-const BCD = Array.from({ length: 256 }, (_, byte) => (byte & 15) <= 9 && byte >> 4 <= 9);
-function isBlank(input: Uint8Array, start: number, end: number): boolean {
-  for (let i = start; i < end; i++) if (input[i] !== 0) return false;
-  return true;
-}
 /** The literal `,"key":name` of each small value of an enumeration; undefined where it has no name. */
 function enumLiterals(prefix: string, names: Names): (Literal | undefined)[] {
   const out: (Literal | undefined)[] = [];
@@ -213,11 +43,6 @@ function enumLiterals(prefix: string, names: Names): (Literal | undefined)[] {
 /** The same for enumerations with large values. */
 const enumMap = (prefix: string, names: Names): Map<number, Literal> =>
   new Map(Object.entries(names).map(([name, entry]) => [numberOf(entry), literal(`${prefix}${JSON.stringify(name)}`)]));
-
-// ---- the generator ----
-
-const RUNTIME = { putLiteral, putDecimal, putHex64, putHex, putGuid, putText, putTimestamp, isBlank, guidText };
-type Runtime = keyof typeof RUNTIME;
 
 /** Most bytes of JSON a fixed node takes, its key not counted. */
 function mostBytes(node: FixedNode): number {
@@ -302,6 +127,13 @@ class Generator {
 
   /** `prefix` and the value of the fixed node at `at`; a reserved field that is zero writes neither. */
   fixed(prefix: string, node: FixedNode, at: string): void {
+    if (node.kind === "struct" || (node.kind === "bits" && Object.keys(node.members).length > INLINE_MEMBERS)) {
+      this.text(prefix);
+      this.add(`p = ${this.constant(valueWriter(node))}(u, d, b, v, p, ${at});`);
+    } else this.inline(prefix, node, at);
+  }
+
+  inline(prefix: string, node: FixedNode, at: string): void {
     switch (node.kind) {
       case "uint":
         if (node.size === 8) {
@@ -387,7 +219,7 @@ class Generator {
     this.add(`p = putDecimal(u, p, ${number}); }`);
   }
 
-  members(members: Readonly<Record<string, import("./layout.ts").BitMember>>, low: string, high: string): void {
+  members(members: Readonly<Record<string, BitMember>>, low: string, high: string): void {
     let known = 0n;
     const entries = Object.entries(members);
     const flags = entries.every(([, member]) => typeof member === "number");
@@ -416,10 +248,6 @@ class Generator {
     }
     if (flags) this.add("}");
   }
-
-  ensure(size: string): void {
-    this.add(`s.at = p; s.ensure(${size}); u = s.bytes; d = s.view;`);
-  }
 }
 
 /** A member's value from the two halves of its word. */
@@ -429,230 +257,327 @@ function memberExpression(low: string, high: string, from: number, width: number
   return width === 32 ? `((${part}) >>> 0)` : `(((${part}) & ${mask}) >>> 0)`;
 }
 
-/** Where a field read before lies at run time. */
-type Places = Map<string, { readonly node: FixedNode; readonly at: string }>;
+/** Bit fields with more members, and structures, get functions of their own: V8 does not optimise very long ones. */
+const INLINE_MEMBERS = 8;
 
-/** The number a reference stands for, as an expression; and the raw number of its field. */
-function refExpression(generator: Generator, reference: Ref, places: Places): { raw: string; amount: string; node: FixedNode } {
-  const [head, ...path] = reference.path.split(".");
-  const place = places.get(head!);
-  if (!place) throw new TypeError(`${reference.path} is not a fixed field`);
-  let { node } = place;
-  let at = place.at;
-  while (node.kind === "struct" && path.length > 0) {
+function compile(body: (generator: Generator) => void): FixedWriter {
+  const generator = new Generator();
+  body(generator);
+  const names = [...Object.keys(RUNTIME), ...generator.constants.map((_, i) => `k${i}`)];
+  const make = new Function(...names, `"use strict"; return (u, d, b, v, p, o) => { ${generator.lines.join("\n")}\nreturn p; };`);
+  return make(...Object.values(RUNTIME), ...generator.constants) as FixedWriter;
+}
+
+const values = new WeakMap<FixedNode, FixedWriter>();
+/** The writer of one value, its key not included. */
+function valueWriter(node: FixedNode): FixedWriter {
+  let known = values.get(node);
+  if (!known) values.set(node, (known = compile((generator) => generator.inline("", node, "o"))));
+  return known;
+}
+
+interface RunWriters {
+  /** Room the text of the run takes at most. */
+  readonly most: number;
+  /** `,"key":value` for each field, zero reserved bytes left out. */
+  readonly write: FixedWriter;
+  /** The same with reserved bytes spelled out. */
+  readonly spell: FixedWriter;
+}
+const runs = new WeakMap<StructNode, RunWriters>();
+function runWriters(run: StructNode): RunWriters {
+  let known = runs.get(run);
+  if (!known) {
+    const fields = Object.entries(run.fields);
+    const spelled = fields.map(([name, field]) => [name, field.kind === "reserved" ? { ...field, kind: "bytes" as const } : field] as const);
+    let spell: FixedWriter | undefined;
+    known = {
+      most: fieldsBytes(fields),
+      write: compile((generator) => generator.fields(fields, "o")),
+      spell: (...args) => (spell ??= compile((generator) => generator.fields(spelled, "o")))(...args),
+    };
+    runs.set(run, known);
+  }
+  return known;
+}
+
+// ---- the walk ----
+
+/** Reads the number of an earlier field. */
+interface Reader {
+  /** Which run of the layout holds the field. */
+  readonly run: number;
+  /** The number itself; for a GUID its text. */
+  readonly raw: (b: Uint8Array, v: DataView, base: number) => number | string;
+  readonly ref: Ref;
+  readonly node: FixedNode;
+  /** For a named range of bits. */
+  readonly names: Names | undefined;
+}
+
+type Step =
+  | { readonly run: StructNode; readonly writers: RunWriters }
+  | { readonly run?: undefined; readonly node: Exclude<Node, FixedNode> | StructNode; readonly prefix: string; readonly readers: ReadonlyMap<Ref, Reader> };
+
+const plans = new WeakMap<Root, readonly Step[]>();
+function planOf(root: Root): readonly Step[] {
+  const known = plans.get(root);
+  if (known) return known;
+  const places = new Map<string, { run: number; offset: number; node: FixedNode }>();
+  const plan = stepsOf(root).map((step, i): Step => {
+    if (!step.fixed)
+      return { node: step.node, prefix: `,${JSON.stringify(step.name)}:`, readers: new Map(refsIn(step.node).map((ref) => [ref, readerOf(ref, places)])) };
     let offset = 0;
+    for (const [name, node] of Object.entries(step.fixed.fields)) {
+      places.set(name, { run: i, offset, node });
+      offset += node.size;
+    }
+    return { run: step.fixed, writers: runWriters(step.fixed) };
+  });
+  plans.set(root, plan);
+  return plan;
+}
+
+function refsIn(node: Node): Ref[] {
+  switch (node.kind) {
+    case "list":
+      return node.count ? [node.count] : [];
+    case "choice":
+      return [node.on];
+    case "window":
+      return [node.length, ...(node.item.kind === "choice" || node.item.kind === "list" ? refsIn(node.item) : [])];
+    case "blob":
+      return [node.length, node.until].filter((ref) => ref !== undefined);
+    default:
+      return [];
+  }
+}
+
+function readerOf(ref: Ref, places: ReadonlyMap<string, { run: number; offset: number; node: FixedNode }>): Reader {
+  const [head, ...path] = ref.path.split(".");
+  const place = places.get(head!);
+  if (!place) throw new TypeError(`${ref.path} is not a fixed field`);
+  let { offset, node } = place;
+  while (node.kind === "struct" && path.length > 0) {
     const wanted = path.shift()!;
-    for (const [name, field] of Object.entries(node.fields)) {
+    for (const [name, field] of Object.entries(node.fields) as [string, FixedNode][]) {
       if (name === wanted) {
         node = field;
         break;
       }
       offset += field.size;
     }
-    at = `${at} + ${offset}`;
   }
-  let raw: string;
-  if (node.kind === "bits") {
-    const [from, width] = bitRange(node.members[path[0]!]!);
-    const [low, high] = node.size === 8 ? generator.halves(node, at) : [generator.word(node, at), "0"];
-    raw = memberExpression(low, high, from, width);
-  } else if (node.kind === "uint" && node.size === 8) {
-    const [low, high] = generator.halves(node, at);
-    raw = `(${high} * 4294967296 + ${low})`;
-  } else if (node.kind === "uint" || node.kind === "enum") raw = generator.word(node, at);
-  else raw = at;
-  const amount = `Math.max(0, (${raw}) * ${reference.scale} + ${reference.bias})`;
-  return { raw, amount: reference.most === undefined ? amount : `Math.min(${reference.most}, ${amount})`, node };
+  const found = node;
+  const read = (b: Uint8Array, base: number, size: number) => readWord(b, base + offset, size, "order" in found && found.order === "big");
+  const reader = { run: place.run, ref, node, names: undefined };
+  if (found.kind === "bits") {
+    const member = found.members[path[0]!]!;
+    const [low, width] = bitRange(member);
+    const big = found.order === "big";
+    const raw = (b: Uint8Array, _v: DataView, base: number) =>
+      found.size === 8
+        ? memberOf(readWord(b, base + offset + (big ? 4 : 0), 4, big) | 0, readWord(b, base + offset + (big ? 0 : 4), 4, big) | 0, low, width)
+        : memberOf(read(b, base, found.size) | 0, 0, low, width);
+    return { ...reader, raw, names: typeof member === "object" && "names" in member ? member.names : undefined };
+  }
+  if (found.kind === "guid") return { ...reader, raw: (b, _v, base) => guidText(b, base + offset) };
+  return { ...reader, raw: (b, _v, base) => read(b, base, found.size), names: found.kind === "enum" ? found.names : undefined };
 }
 
-const writers = new WeakMap<Root, JsonWriter>();
-
-/** The generated writer for a layout's own parts; it does not mind bytes that follow. */
-function partsWriter(root: Root): JsonWriter {
-  let known = writers.get(root);
-  if (known) return known;
-  // A layout that contains itself would recurse here: reserve its place first.
-  let real: JsonWriter | undefined;
-  writers.set(root, (...args) => real!(...args));
-  real = known = generate(root);
-  writers.set(root, known);
-  return known;
+/** One call of `writeParts`, as its variable fields see it. */
+interface Frame {
+  readonly sink: JsonSink;
+  readonly b: Uint8Array;
+  readonly v: DataView;
+  readonly start: number;
+  readonly end: number;
+  /** Where each run of fixed fields begins. */
+  readonly bases: readonly number[];
+  readonly readers: ReadonlyMap<Ref, Reader>;
+  /** Write what is otherwise left out because zero is understood. */
+  readonly spell: boolean;
 }
 
-function generate(root: Root): JsonWriter {
-  const generator = new Generator();
-  const places: Places = new Map();
-  generator.add("let u = s.bytes, d = s.view, p = s.at, at = start;");
-  generator.add("const open = p; s.ensure(64); u = s.bytes; d = s.view;");
-  let run: [string, FixedNode][] = [];
-  const flush = () => {
-    if (run.length === 0) return;
-    const size = run.reduce((sum, [, field]) => sum + field.size, 0);
-    const base = generator.fresh("r");
-    generator.add(`if (${size} > end - at) return -1; const ${base} = at; at += ${size};`);
-    generator.ensure(`${fieldsBytes(run)}`);
-    generator.fields(run, base);
-    let offset = 0;
-    for (const [name, field] of run) {
-      places.set(name, { node: field, at: `${base} + ${offset}` });
-      offset += field.size;
+/** Whether the last part written was all there. */
+let complete = true;
+
+function amount(ref: Ref, frame: Frame): number {
+  const reader = frame.readers.get(ref)!;
+  const number = reader.raw(frame.b, frame.v, frame.bases[reader.run]!) as number;
+  return Math.max(0, Math.min(ref.most ?? Number.MAX_SAFE_INTEGER, number * ref.scale + ref.bias));
+}
+
+/**
+ * Write a structure; returns the first byte not used and sets `complete`. When it owns its window (`whole`), or is
+ * cut short, what is left becomes its `trailing`; then everything is written again with zero bytes spelled out.
+ */
+function writeParts(root: Root, sink: JsonSink, b: Uint8Array, v: DataView, start: number, end: number, whole: boolean, spell = false): number {
+  const open = sink.at;
+  const bases: number[] = [];
+  const plan = planOf(root);
+  let at = start;
+  let all = true;
+  for (let i = 0; i < plan.length; i++) {
+    const step = plan[i]!;
+    if (step.run) {
+      let { writers } = step;
+      let { size } = step.run;
+      if (size > end - at) {
+        all = false;
+        if (!spell) break;
+        const prefix = prefixOf(step.run, end - at);
+        size = prefix.size;
+        writers = runWriters(prefix);
+      }
+      sink.ensure(writers.most);
+      sink.at = (spell ? writers.spell : writers.write)(sink.bytes, sink.view, b, v, sink.at, at);
+      bases[i] = at;
+      at += size;
+      if (!all) break;
+    } else {
+      at = writeVariable(step.node, step.prefix, { sink, b, v, start, end, bases, readers: step.readers, spell }, at, end);
+      if (!complete) {
+        all = false;
+        break;
+      }
     }
-    run = [];
-  };
-  for (const [name, field] of Object.entries(root.fields) as [string, Node][]) {
-    if (isFixed(field)) run.push([name, field]);
-    else {
-      flush();
-      variable(generator, `,${JSON.stringify(name)}:`, field, places);
+  }
+  if (!all || (whole && at < end)) {
+    if (!spell) {
+      sink.at = open;
+      return writeParts(root, sink, b, v, start, end, whole, true);
     }
+    sink.ascii(',"trailing":');
+    sink.hex(b, at, end);
+    at = end;
   }
-  flush();
-  generator.ensure("8");
-  generator.add("if (p === open) p++; u[open] = 123; u[p++] = 125; s.at = p; return at;");
-  const runtime = Object.keys(RUNTIME) as Runtime[];
-  const body = `"use strict"; return (s, b, v, start, end) => { ${generator.lines.join("\n")} };`;
-  const make = new Function(...runtime, ...generator.constants.map((_, i) => `k${i}`), body);
-  return make(...runtime.map((name) => RUNTIME[name]), ...generator.constants) as JsonWriter;
+  close(sink, open, 0x7b, 0x7d);
+  complete = all;
+  return at;
 }
 
-/** Number of bytes of the fixed fields a layout starts with. */
-function leadingSize(root: Root): number {
-  let size = 0;
-  for (const field of Object.values(root.fields) as Node[]) {
-    if (!isFixed(field)) break;
-    size += field.size;
-  }
-  return size;
+/** Turn the comma before the first member into the bracket, and add the other. */
+function close(sink: JsonSink, open: number, left: number, right: number): void {
+  sink.ensure(2);
+  if (sink.at === open) sink.at++;
+  sink.bytes[open] = left;
+  sink.bytes[sink.at++] = right;
 }
 
-/** Code for a variable field; `at` advances over it. */
-function variable(generator: Generator, prefix: string, node: Exclude<Node, FixedNode>, places: Places): void {
-  const raw = (from: string, to: string) => {
-    generator.ensure(`${prefix.length + 16} + (${to} - ${from}) * 2`);
-    generator.text(prefix);
-    generator.add(`p = putHex(u, d, p, b, ${from}, ${to});`);
-  };
-  const call = (writer: JsonWriter, end: string, whole: boolean) => {
-    generator.add(
-      `s.at = p; { const next = ${generator.constant(writer)}(s, b, v, at, ${end}); if (next < 0${whole ? ` || next !== ${end}` : ""}) return -1; at = next; } u = s.bytes; d = s.view; p = s.at;`,
-    );
-  };
+function raw(prefix: string, frame: Frame, from: number, to: number): void {
+  frame.sink.ascii(prefix);
+  frame.sink.hex(frame.b, from, to);
+}
+
+function writeVariable(node: Node, prefix: string, frame: Frame, at: number, end: number): number {
+  const { sink, b, v, start } = frame;
+  complete = true;
   switch (node.kind) {
     case "blob": {
-      const length = node.length
-        ? refExpression(generator, node.length, places).amount
-        : node.until && `Math.max(0, ${refExpression(generator, node.until, places).amount} - (at - start))`;
-      if (!length) generator.add("if (at < end) {");
-      else generator.add(`{ const length = ${length}; if (length > end - at) return -1; if (length > 0) { const to = at + length;`);
-      raw("at", length ? "to" : "end");
-      generator.add(length ? "at = to; } }" : "at = end; }");
-      break;
+      const length = node.length ? amount(node.length, frame) : node.until ? Math.max(0, amount(node.until, frame) - (at - start)) : end - at;
+      const next = Math.min(end, at + length);
+      if (next > at) raw(prefix, frame, at, next);
+      complete = length <= end - at;
+      return next;
     }
-    case "padding":
-      generator.add(
-        `{ const wanted = (${node.to} - ((at - start) % ${node.to})) % ${node.to}; const to = Math.min(end, at + wanted); if (to - at !== wanted || !isBlank(b, at, to)) {`,
-      );
-      raw("at", "to");
-      generator.add("} at = to; }");
-      break;
+    case "padding": {
+      const wanted = (node.to - ((at - start) % node.to)) % node.to;
+      const next = Math.min(end, at + wanted);
+      if (next - at !== wanted || !isBlank(b, at, next) || (frame.spell && next > at)) raw(prefix, frame, at, next);
+      return next;
+    }
     case "list":
-      listOf(generator, prefix, node, places, "end");
-      break;
-    case "window": {
-      const stop = generator.fresh("e");
-      generator.add(`const ${stop} = at + ${refExpression(generator, node.length, places).amount}; if (${stop} > end) return -1; if (${stop} > at) {`);
-      if (node.item.kind === "list") listOf(generator, prefix, node.item, places, stop, true);
-      else if (node.item.kind === "choice") choiceOf(generator, prefix, node.item, places, stop, raw, call);
-      else {
-        generator.ensure(`${prefix.length + 16}`);
-        generator.text(prefix);
-        call(partsWriter(node.item), stop, true);
-      }
-      generator.add("}");
-      break;
-    }
+      return writeList(node, prefix, frame, at, end);
     case "choice":
-      generator.add("if (at < end) {");
-      choiceOf(generator, prefix, node, places, "end", raw, call);
-      generator.add("}");
-      break;
+      return at === end ? at : writeChoice(node, prefix, frame, at, end);
+    case "window": {
+      const length = amount(node.length, frame);
+      const stop = Math.min(end, at + length);
+      const fits = length <= end - at;
+      if (stop === at) {
+        complete = length === 0;
+        return at;
+      }
+      if (node.item.kind === "list") {
+        const next = writeList(node.item, prefix, frame, at, stop);
+        complete = next === stop && fits;
+        return next;
+      }
+      if (node.item.kind === "choice") writeChoice(node.item, prefix, frame, at, stop);
+      else {
+        sink.ascii(prefix);
+        writeParts(node.item, sink, b, v, at, stop, true);
+      }
+      complete = fits;
+      return stop;
+    }
     case "sequence":
-      generator.ensure(`${prefix.length + 16}`);
-      generator.text(prefix);
-      call(partsWriter(node as SequenceNode), "end", false);
-      break;
+      sink.ascii(prefix);
+      return writeParts(node, sink, b, v, at, end, false);
     case "variant": {
-      generator.ensure(`${prefix.length + 16}`);
-      generator.text(prefix);
-      generator.add(
-        `{ const w = ${generator.constant(variantWriter(node))}(b, at, end); if (w === undefined) return -1; s.at = p; const next = w(s, b, v, at, end); if (next < 0) return -1; at = next; u = s.bytes; d = s.view; p = s.at; }`,
-      );
+      const found = variantCase(node, b, at, end);
+      if (!found) {
+        complete = false;
+        return at;
+      }
+      sink.ascii(prefix);
+      return writeParts(found, sink, b, v, at, end, false);
+    }
+    default:
+      throw new TypeError(`${node.kind} is not a variable field`);
+  }
+}
+
+function writeList(node: ListNode, prefix: string, frame: Frame, start: number, end: number): number {
+  const { sink, b, v } = frame;
+  const count = node.count ? amount(node.count, frame) : Number.POSITIVE_INFINITY;
+  const before = sink.at;
+  sink.ascii(prefix);
+  const open = sink.at;
+  let items = 0;
+  let at = start;
+  while (items < count && at < end) {
+    const item = node.item.kind === "variant" ? variantCase(node.item, b, at, end) : node.item;
+    if (!item) break;
+    const first = planOf(item)[0];
+    if (first?.run && first.run.size > end - at) break;
+    const from = sink.at;
+    sink.ascii(",");
+    const next = writeParts(item, sink, b, v, at, end, false);
+    if (next === at) {
+      sink.at = from;
       break;
     }
+    at = next;
+    items++;
   }
+  if (items === 0) sink.at = before;
+  else close(sink, open, 0x5b, 0x5d);
+  complete = node.count ? items === count : at === end;
+  return at;
 }
 
-function variantWriter(node: import("./layout.ts").VariantNode): (input: Uint8Array, at: number, end: number) => JsonWriter | undefined {
-  const tag = variantTag(node);
-  const byNumber = new Map([...tag.byNumber].map(([number, layout]) => [number, partsWriter(layout)]));
-  return (input, at, end) => {
-    if (tag.offset + tag.size > end - at) return undefined;
-    let number = 0;
-    for (let i = tag.size - 1; i >= 0; i--) number = number * 256 + input[at + tag.offset + i]!;
-    return byNumber.get(number);
-  };
-}
-
-function listOf(generator: Generator, prefix: string, node: import("./layout.ts").ListNode, places: Places, end: string, mustFill = false): void {
-  const count = generator.fresh("c");
-  const index = generator.fresh("i");
-  const amount = node.count ? refExpression(generator, node.count, places).amount : "Infinity";
-  generator.add(`const ${count} = ${amount}; if (${count} > 0 && at < ${end}) {`);
-  generator.ensure(`${prefix.length + 16}`);
-  generator.text(prefix);
-  generator.add(`const open = p; let ${index} = 0; while (${index} < ${count} && at < ${end}) {`);
-  if (node.item.kind === "variant") generator.add(`const w = ${generator.constant(variantWriter(node.item))}(b, at, ${end}); if (w === undefined) return -1;`);
-  else generator.add(`if (${leadingSize(node.item)} > ${end} - at) return -1; const w = ${generator.constant(partsWriter(node.item))};`);
-  generator.ensure("16");
-  generator.add(
-    `u[p++] = 44; s.at = p; const next = w(s, b, v, at, ${end}); if (next < 0 || next === at) return -1; at = next; u = s.bytes; d = s.view; p = s.at; ${index}++; }`,
-  );
-  generator.add("u[open] = 91; u[p++] = 93;");
-  generator.add(node.count ? `if (${index} !== ${count}) return -1;` : `if (at !== ${end}) return -1;`);
-  generator.add(node.count ? `} else if (${count} > 0) return -1;` : "}");
-  if (mustFill) generator.add(`if (at !== ${end}) return -1;`);
-}
-
-function choiceOf(
-  generator: Generator,
-  prefix: string,
-  node: import("./layout.ts").ChoiceNode,
-  places: Places,
-  end: string,
-  raw: (from: string, to: string) => void,
-  call: (writer: JsonWriter, end: string, whole: boolean) => void,
-): void {
-  const { raw: value, node: on } = refExpression(generator, node.on, places);
-  // Guarded by a layout's own cases: at most a few dozen comparisons, most decided by the first.
-  const key = generator.fresh("x");
-  if (on.kind === "guid") generator.add(`const ${key} = guidText(b, ${value});`);
-  else generator.add(`const ${key} = ${value};`);
-  let first = true;
-  for (const [name, layout] of Object.entries(node.cases)) {
-    const entry = on.kind === "enum" ? on.names[name] : undefined;
-    // A single bit decodes to true or to nothing.
-    const number = name === "true" ? 1 : entry === undefined ? Number(name) : numberOf(entry);
-    const test = on.kind === "guid" ? JSON.stringify(name) : String(number);
-    generator.add(`${first ? "" : "else "}if (${key} === ${test}) {`);
-    first = false;
-    generator.ensure(`${prefix.length + 16}`);
-    generator.text(prefix);
-    call(partsWriter(layout), end, true);
-    generator.add("}");
+const caseMaps = new WeakMap<ChoiceNode, ReadonlyMap<number | string, Root>>();
+function writeChoice(node: ChoiceNode, prefix: string, frame: Frame, at: number, end: number): number {
+  const reader = frame.readers.get(node.on)!;
+  let cases = caseMaps.get(node);
+  if (!cases) {
+    const keyed = Object.entries(node.cases).map(([name, layout]): [number | string, Root] => {
+      if (reader.node.kind === "guid") return [name, layout];
+      const named = reader.names?.[name];
+      // A single bit decodes to true or to nothing.
+      return [name === "true" ? 1 : named === undefined ? Number(name) : numberOf(named), layout];
+    });
+    caseMaps.set(node, (cases = new Map(keyed)));
   }
-  generator.add(first ? "{" : "else {");
-  raw("at", end);
-  generator.add(`at = ${end}; }`);
+  const found = cases.get(reader.raw(frame.b, frame.v, frame.bases[reader.run]!));
+  if (found) {
+    frame.sink.ascii(prefix);
+    writeParts(found, frame.sink, frame.b, frame.v, at, end, true);
+  } else raw(prefix, frame, at, end);
+  complete = true;
+  return end;
 }
 
 /**
@@ -667,8 +592,5 @@ export function writeJson(
   start: number,
   end: number,
 ): void {
-  const from = sink.at;
-  if (partsWriter(layout as Root)(sink, input, view, start, end) === end) return;
-  sink.at = from;
-  sink.text(JSON.stringify(toJson(layout, parse(layout as never, input, start, end) as object)));
+  writeParts(layout as Root, sink, input, view, start, end, true);
 }

@@ -16,7 +16,8 @@ import {
   toJson,
   treeLines,
 } from "../../src/layout/index.ts";
-import { JsonSink, writeJson } from "../../src/layout/json-bytes.ts";
+import { writeJson } from "../../src/layout/json-bytes.ts";
+import { JsonSink } from "../../src/layout/json-text.ts";
 
 export interface LawOptions {
   readonly runs?: number;

@@ -1,0 +1,185 @@
+/** Single values as JSON text in a byte buffer: what the generated writers of `json-bytes.ts` call. */
+import { timestampText } from "./timestamp.ts";
+import { GUID_ORDER } from "./values.ts";
+
+/** The growing buffer that JSON text is written into. `at` is its length so far. */
+export class JsonSink {
+  bytes: Uint8Array;
+  view: DataView;
+  at = 0;
+
+  constructor(capacity = 1 << 16) {
+    this.bytes = new Uint8Array(capacity);
+    this.view = new DataView(this.bytes.buffer);
+  }
+
+  /** Make room for `size` more bytes, and for the overshoot of the last store. */
+  ensure(size: number): void {
+    if (this.at + size + SLACK <= this.bytes.length) return;
+    const grown = new Uint8Array(Math.max((this.at + size + SLACK) * 2, this.bytes.length * 2));
+    grown.set(this.bytes.subarray(0, this.at));
+    this.bytes = grown;
+    this.view = new DataView(grown.buffer);
+  }
+
+  /** Append short ASCII text. */
+  ascii(text: string): void {
+    this.ensure(text.length);
+    const { bytes } = this;
+    let { at } = this;
+    for (let i = 0; i < text.length; i++) bytes[at++] = text.charCodeAt(i);
+    this.at = at;
+  }
+
+  /** Append the bytes from `start` to `end` as a string of hex digits. */
+  hex(input: Uint8Array, start: number, end: number): void {
+    this.ensure((end - start) * 2 + 2);
+    this.at = putHex(this.bytes, this.view, this.at, input, start, end);
+  }
+
+  /** Append text that is already JSON. */
+  text(json: string): void {
+    this.ensure(json.length * 3);
+    this.at += encoder.encodeInto(json, this.bytes.subarray(this.at)).written;
+  }
+}
+const SLACK = 16;
+const encoder = new TextEncoder();
+
+/** ASCII text cut into doubles. */
+export interface Literal {
+  readonly chunks: Float64Array;
+  readonly length: number;
+}
+export function literal(text: string): Literal {
+  const bytes = encoder.encode(text);
+  if (bytes.some((byte) => byte >= 0x7f)) throw new TypeError(`${text} is not ASCII`);
+  const padded = new Uint8Array(Math.ceil(bytes.length / 8) * 8).fill(0x20);
+  padded.set(bytes);
+  const view = new DataView(padded.buffer);
+  return { chunks: Float64Array.from({ length: padded.length / 8 }, (_, i) => view.getFloat64(i * 8, true)), length: bytes.length };
+}
+
+/** Two hex digits of a byte as one little-endian 16-bit store. */
+const HEX2 = Uint16Array.from({ length: 256 }, (_, byte) => {
+  const digits = byte.toString(16).padStart(2, "0");
+  return digits.charCodeAt(0) | (digits.charCodeAt(1) << 8);
+});
+const HEX1 = Uint8Array.from({ length: 16 }, (_, digit) => digit.toString(16).charCodeAt(0));
+
+export function putLiteral(view: DataView, at: number, { chunks, length }: Literal): number {
+  for (let i = 0; i < chunks.length; i++) view.setFloat64(at + i * 8, chunks[i]!, true);
+  return at + length;
+}
+export function putDecimal(out: Uint8Array, at: number, value: number): number {
+  if (value < 10) {
+    out[at] = 48 + value;
+    return at + 1;
+  }
+  let digits = value < 100 ? 2 : value < 1000 ? 3 : value < 10000 ? 4 : value < 100000 ? 5 : 6;
+  if (digits === 6) for (let limit = 1e6; value >= limit; limit *= 10) digits++;
+  let left = value;
+  for (let i = at + digits - 1; i >= at; i--) {
+    const next = Math.floor(left / 10);
+    out[i] = 48 + (left - next * 10);
+    left = next;
+  }
+  return at + digits;
+}
+export function putHex32(out: Uint8Array, at: number, value: number): number {
+  let shift = value === 0 ? 0 : (31 - Math.clz32(value)) & ~3;
+  let p = at;
+  for (; shift >= 0; shift -= 4) out[p++] = HEX1[(value >>> shift) & 15]!;
+  return p;
+}
+/** A 64-bit number as `"0x…"`. */
+export function putHex64(out: Uint8Array, view: DataView, at: number, low: number, high: number): number {
+  view.setUint32(at, 0x783022, true); // "0x
+  let p = at + 3;
+  if (high === 0) p = putHex32(out, p, low);
+  else {
+    p = putHex32(out, p, high);
+    for (let shift = 24; shift >= 0; shift -= 8, p += 2) view.setUint16(p, HEX2[(low >>> shift) & 255]!, true);
+  }
+  out[p] = 34;
+  return p + 1;
+}
+export function putHex(out: Uint8Array, view: DataView, at: number, input: Uint8Array, start: number, end: number): number {
+  out[at] = 34;
+  let p = at + 1;
+  for (let i = start; i < end; i++, p += 2) view.setUint16(p, HEX2[input[i]!]!, true);
+  out[p] = 34;
+  return p + 1;
+}
+export function putGuid(out: Uint8Array, view: DataView, at: number, input: Uint8Array, start: number): number {
+  out[at] = 34;
+  let p = at + 1;
+  for (let i = 0; i < 16; i++, p += 2) {
+    if (i === 4 || i === 6 || i === 8 || i === 10) out[p++] = 45;
+    view.setUint16(p, HEX2[input[start + GUID_ORDER[i]!]!]!, true);
+  }
+  out[p] = 34;
+  return p + 1;
+}
+export function putText(out: Uint8Array, at: number, input: Uint8Array, start: number, size: number): number {
+  let end = start + size;
+  while (end > start && input[end - 1] === 0) end--;
+  out[at] = 34;
+  let p = at + 1;
+  for (let i = start; i < end; i++) {
+    const byte = input[i]!;
+    if (byte >= 0x20 && byte < 0x7f && byte !== 0x22 && byte !== 0x5c) out[p++] = byte;
+    else p += encoder.encodeInto(JSON.stringify(String.fromCharCode(byte)).slice(1, -1), out.subarray(p)).written;
+  }
+  out[p] = 34;
+  return p + 1;
+}
+export function putAscii(out: Uint8Array, at: number, text: string): number {
+  out[at] = 34;
+  for (let i = 0; i < text.length; i++) out[at + 1 + i] = text.charCodeAt(i);
+  out[at + 1 + text.length] = 34;
+  return at + 2 + text.length;
+}
+/** Timestamps of no known century, and BCD ones of this, are written digit by digit; the text of the others is made first. */
+export function putTimestamp(out: Uint8Array, view: DataView, at: number, input: Uint8Array, start: number): number {
+  const century = input[start + 7]!;
+  if (century > 0x21 || (century < 0x13 && century > 0)) {
+    let p = putLiteral(view, at, RAW);
+    for (let i = start; i < start + 8; i++, p += 2) view.setUint16(p, HEX2[input[i]!]!, true);
+    out[p] = 34;
+    return p + 1;
+  }
+  const minute = input[start + 1]!;
+  const month = input[start + 5]!;
+  if (century !== 0x20 || input[start + 3]! > 1 || !BCD[input[start]!] || !BCD[minute] || !BCD[input[start + 2]!])
+    return putAscii(out, at, timestampText(input, start));
+  const second = input[start]!;
+  const hour = input[start + 2]!;
+  const day = input[start + 4]!;
+  const year = input[start + 6]!;
+  if (second > 0x59 || minute > 0x59 || hour > 0x23 || !BCD[day] || !BCD[month] || !BCD[year] || day === 0 || day > 0x31 || month === 0 || month > 0x12)
+    return putAscii(out, at, timestampText(input, start));
+  view.setUint32(at, 0x303222, true); // "20
+  view.setUint16(at + 3, HEX2[year]!, true);
+  out[at + 5] = 45;
+  view.setUint16(at + 6, HEX2[month]!, true);
+  out[at + 8] = 45;
+  view.setUint16(at + 9, HEX2[day]!, true);
+  out[at + 11] = 84;
+  view.setUint16(at + 12, HEX2[hour]!, true);
+  out[at + 14] = 58;
+  view.setUint16(at + 15, HEX2[minute]!, true);
+  out[at + 17] = 58;
+  view.setUint16(at + 18, HEX2[second]!, true);
+  let p = at + 20;
+  if (input[start + 3] === 1) p = putLiteral(view, p, PRECISE);
+  out[p] = 34;
+  return p + 1;
+}
+const PRECISE = literal(" precise");
+const RAW = literal('"raw ');
+const BCD = Array.from({ length: 256 }, (_, byte) => (byte & 15) <= 9 && byte >> 4 <= 9);
+export function isBlank(input: Uint8Array, start: number, end: number): boolean {
+  for (let i = start; i < end; i++) if (input[i] !== 0) return false;
+  return true;
+}
