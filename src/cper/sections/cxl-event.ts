@@ -63,14 +63,8 @@ export const CxlEventHeader = struct("CXL Common Event Record", 32, "CXL 3.2, 8.
   reserved: reserved(11),
 });
 
-/** The physical address of general media and DRAM events: 64-byte units, with two flags in the low bits. */
-const DevicePhysicalAddress = bits(8, "Device physical address", {
-  volatile: 0,
-  notRepairable: 1,
-  // Split, since a member of a bit field has at most 32 bits.
-  addressLow: [6, 26],
-  addressHigh: [32, 32],
-});
+/** The device's own address, in units of 64 bytes: the low bits are flags (`cxlAddressFlags`). */
+const physicalAddress = () => orZero(u64("Device physical address in bits 63:6; bit 0 volatile memory, bit 1 not repairable"));
 
 const MEMORY_EVENT_DESCRIPTOR = { uncorrectable: 0, thresholdEvent: 1, poisonListOverflow: 2 } as const;
 const TRANSACTION_TYPE = {
@@ -97,7 +91,7 @@ const componentId = () => orZero(bytes(16, "Component identifier: PLDM or the ve
 
 export const CxlGeneralMediaEvent = struct("CXL General Media Event", 112, "CXL 3.2, 8.2.10.2.1.1", {
   header: orZero(CxlEventHeader),
-  physicalAddress: DevicePhysicalAddress,
+  physicalAddress: physicalAddress(),
   descriptor: bits(1, "Memory event descriptor", MEMORY_EVENT_DESCRIPTOR),
   eventType: orZero(
     oneOf(1, "Kind of event", {
@@ -109,7 +103,7 @@ export const CxlGeneralMediaEvent = struct("CXL General Media Event", 112, "CXL 
     }),
   ),
   transactionType: orZero(oneOf(1, "What was going on", TRANSACTION_TYPE)),
-  validity: bits(2, "Which of the fields below hold data", { channel: 0, rank: 1, device: 2, component: 3, pldmComponent: 4 }),
+  validation: bits(2, "Which of the fields below hold data", { channel: 0, rank: 1, device: 2, componentId: 3, pldmComponentId: 4 }),
   channel: orZero(u8("Channel")),
   rank: orZero(u8("Rank")),
   device: orZero(hex(u24("Devices in the rank, a mask"))),
@@ -122,7 +116,7 @@ export const CxlGeneralMediaEvent = struct("CXL General Media Event", 112, "CXL 
 
 export const CxlDramEvent = struct("CXL DRAM Event", 112, "CXL 3.2, 8.2.10.2.1.2", {
   header: orZero(CxlEventHeader),
-  physicalAddress: DevicePhysicalAddress,
+  physicalAddress: physicalAddress(),
   descriptor: bits(1, "Memory event descriptor", MEMORY_EVENT_DESCRIPTOR),
   eventType: orZero(
     oneOf(1, "Kind of event", {
@@ -135,7 +129,7 @@ export const CxlDramEvent = struct("CXL DRAM Event", 112, "CXL 3.2, 8.2.10.2.1.2
     }),
   ),
   transactionType: orZero(oneOf(1, "What was going on", TRANSACTION_TYPE)),
-  validity: bits(2, "Which of the fields below hold data", {
+  validation: bits(2, "Which of the fields below hold data", {
     channel: 0,
     rank: 1,
     nibbleMask: 2,
@@ -144,8 +138,8 @@ export const CxlDramEvent = struct("CXL DRAM Event", 112, "CXL 3.2, 8.2.10.2.1.2
     row: 5,
     column: 6,
     correctionMask: 7,
-    component: 8,
-    pldmComponent: 9,
+    componentId: 8,
+    pldmComponentId: 9,
     subChannel: 10,
   }),
   channel: orZero(u8("Channel")),
@@ -209,7 +203,7 @@ export const CxlMemoryModuleEvent = struct("CXL Memory Module Event", 112, "CXL 
     }),
   ),
   health: orZero(CxlHealthInfo),
-  validity: bits(2, "Which of the fields below hold data", { component: 0, pldmComponent: 1 }),
+  validation: bits(2, "Which of the fields below hold data", { componentId: 0, pldmComponentId: 1 }),
   componentId: componentId(),
   subtype: orZero(
     oneOf(1, "More of the kind of event", {
@@ -228,7 +222,7 @@ export const CxlMemorySparingEvent = struct("CXL Memory Sparing Event", 112, "CX
   maintenanceSubclass: orZero(u8("Repeats the header's")),
   flags: bits(1, "Flags", { queryResources: 0, hardSparing: 1, deviceInitiated: 2 }),
   result: orZero(u8("Result of the operation, 0 for success")),
-  validity: bits(2, "Which of the fields below hold data", {
+  validation: bits(2, "Which of the fields below hold data", {
     channel: 0,
     rank: 1,
     nibbleMask: 2,
@@ -236,8 +230,8 @@ export const CxlMemorySparingEvent = struct("CXL Memory Sparing Event", 112, "CX
     bank: 4,
     row: 5,
     column: 6,
-    component: 7,
-    pldmComponent: 8,
+    componentId: 7,
+    pldmComponentId: 8,
     subChannel: 9,
   }),
   reserved1: reserved(6),
