@@ -14,9 +14,11 @@ import {
   guid,
   guidText,
   hex,
+  hexBytes,
   hexToBytes,
   initially,
   type Json,
+  jsonSchema,
   oneOf,
   type Parsed,
   parse,
@@ -26,6 +28,7 @@ import {
   type SectionType,
   type Span,
   sectionBodyFromJson,
+  sectionBodySchema,
   sectionBodySpans,
   sectionBodyToJson,
   sectionBodyTree,
@@ -286,6 +289,29 @@ export const statusBlockFormat = (registry: SectionRegistry): Format<ErrorStatus
       }),
     ),
   }),
+  schema: () => {
+    const body = sectionBodySchema(registry) as { properties: object; allOf: object[] };
+    return {
+      type: "object",
+      required: ["header"],
+      additionalProperties: false,
+      properties: {
+        header: jsonSchema(ErrorStatusBlockHeader),
+        entries: {
+          type: "array",
+          items: {
+            type: "object",
+            required: ["header"],
+            additionalProperties: false,
+            // Every field of the shorter header is one of the longer.
+            properties: { header: jsonSchema(ErrorDataEntryHeaderV3), ...body.properties },
+            allOf: body.allOf,
+          },
+        },
+        ...Object.fromEntries(PARTS.map((name) => [name, hexBytes()])),
+      },
+    };
+  },
   spans: (block) => {
     const out: Span[] = spans(ErrorStatusBlockHeader, block.header, "header");
     let at = block.header.trailing === undefined ? ErrorStatusBlockHeader.size : 0;
@@ -309,7 +335,8 @@ export const statusBlockFormat = (registry: SectionRegistry): Format<ErrorStatus
     return out;
   },
   summary: (block) => {
-    const severity = typeof block.header.errorSeverity === "string" ? block.header.errorSeverity : `severity ${block.header.errorSeverity}`;
+    const { errorSeverity } = block.header;
+    const severity = typeof errorSeverity === "string" ? errorSeverity : errorSeverity === undefined ? "cut short" : `severity ${errorSeverity}`;
     const parts = block.entries.map(({ header, body }) => {
       const words = body?.type?.summary && !(body.value instanceof Uint8Array) ? body.type.summary(body.value as never) : "";
       const fru = header.validation?.fruText && header.fruText ? `FRU '${header.fruText}'` : "";

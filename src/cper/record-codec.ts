@@ -9,8 +9,10 @@ import {
   type Format,
   fieldTrees,
   fromJson,
+  hexBytes,
   hexToBytes,
   type Json,
+  jsonSchema,
   type Parsed,
   parse,
   parseSectionBody,
@@ -19,6 +21,7 @@ import {
   type SectionType,
   type Span,
   sectionBodyFromJson,
+  sectionBodySchema,
   sectionBodySpans,
   sectionBodyToJson,
   sectionBodyTree,
@@ -293,6 +296,41 @@ export const cperFormat = (registry: SectionRegistry = sectionTypes): Format<Cpe
       return { offset: gap["offset"] as number, bytes };
     }),
   }),
+  schema: () => {
+    const body = sectionBodySchema(registry) as { properties: object; allOf: object[] };
+    return {
+      type: "object",
+      required: ["header"],
+      additionalProperties: false,
+      properties: {
+        header: jsonSchema(RecordHeader),
+        sections: {
+          type: "array",
+          items: {
+            type: "object",
+            required: ["descriptor"],
+            additionalProperties: false,
+            properties: {
+              descriptor: jsonSchema(SectionDescriptor),
+              ...body.properties,
+              sameAs: { description: "Index of an earlier section with the same body", type: "integer", minimum: 0 },
+            },
+            allOf: body.allOf,
+          },
+        },
+        gaps: {
+          description: "Bytes that belong to no section",
+          type: "array",
+          items: {
+            type: "object",
+            required: ["offset", "bytes"],
+            additionalProperties: false,
+            properties: { offset: { description: "From the start of the record", type: "integer", minimum: 0 }, bytes: hexBytes() },
+          },
+        },
+      },
+    };
+  },
   spans: (record) => recordSpans(record),
   summary: (record) => {
     const first = record.sections.find((section) => section.descriptor.flags?.primary) ?? record.sections[0];

@@ -78,9 +78,11 @@ function walkNode(node: Node, value: unknown, path: string, at: number, out: Spa
 
 // ---- JSON Schema ----
 
-type Schema = Record<string, unknown>;
+/** A JSON Schema (2020-12) or a part of one. */
+export type Schema = Record<string, unknown>;
 const HEX64: Schema = { type: "string", pattern: "^0x[0-9a-fA-F]{1,16}$" };
-const hexBytes = (size?: number): Schema => ({ type: "string", pattern: size === undefined ? "^([0-9a-fA-F]{2})*$" : `^([0-9a-fA-F]{2}){${size}}$` });
+/** Bytes as hex digits: any number of them, or exactly `size`. */
+export const hexBytes = (size?: number): Schema => ({ type: "string", pattern: size === undefined ? "^([0-9a-fA-F]{2})*$" : `^([0-9a-fA-F]{2}){${size}}$` });
 const uintSchema = (size: number): Schema => (size === 8 ? HEX64 : { type: "integer", minimum: 0, maximum: 2 ** (size * 8) - 1 });
 const enumSchema = (names: object, maximum: number): Schema => ({ anyOf: [{ enum: Object.keys(names) }, { type: "integer", minimum: 0, maximum }] });
 

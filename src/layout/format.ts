@@ -1,5 +1,5 @@
 /** What a room offers for each kind of input it understands; `src/input` holds the list of all. */
-import type { Span } from "./describe.ts";
+import type { Schema, Span } from "./describe.ts";
 import type { Finding } from "./errors.ts";
 import type { Json } from "./json.ts";
 import type { Tree } from "./text.ts";
@@ -22,6 +22,8 @@ export interface Format<V = unknown> {
   toJson(value: V): { [key: string]: Json };
   /** Throws EncodeError naming the member that is wrong. */
   fromJson(json: { [key: string]: Json }): V;
+  /** JSON Schema of what `toJson` returns: an object's `properties`, `required` and so on. Sections are referred to with `SECTION_SCHEMA`. */
+  schema(): Schema;
   spans(value: V): Span[];
   /** One line: what happened where, or what this is. */
   summary(value: V): string;

@@ -1,6 +1,6 @@
 /** Layouts by GUID: what record sections and data entries carry. The section types themselves are in `src/cper/sections`. */
 import { parse } from "./decode.ts";
-import { type Span, spans } from "./describe.ts";
+import { hexBytes, type Schema, type Span, spans } from "./describe.ts";
 import { encode } from "./encode.ts";
 import { EncodeError, type Finding } from "./errors.ts";
 import { fromJson, type Json, toJson } from "./json.ts";
@@ -98,6 +98,22 @@ export function sectionBodyToJson(body: SectionBody): { [key: string]: Json } {
   if (!body.type) return { body: bytesToHex(body.value as Uint8Array) };
   return { kind: body.type.name, body: toJson(body.type.layout as unknown as Root, body.value) };
 }
+
+/** Name of the schema file of a section type's body. */
+export const sectionSchemaName = (type: SectionType): string => `section-${type.name.replace(/([a-z0-9])([A-Z])/g, "$1-$2").toLowerCase()}.json`;
+
+/** Schema of the members `kind` and `body` that `sectionBodyToJson` writes; the bodies' own schemas are referred to by file name. */
+export const sectionBodySchema = (registry: SectionRegistry): Schema => ({
+  properties: {
+    kind: { description: "Name of the section type", type: "string", enum: [...registry].map((type) => type.name) },
+    body: { description: "Fields of the body, or its bytes as hex digits", anyOf: [hexBytes(), { type: "object" }] },
+  },
+  allOf: [...registry].map((type) => ({
+    if: { properties: { kind: { const: type.name }, body: { type: "object" } }, required: ["kind", "body"] },
+    // biome-ignore lint/suspicious/noThenProperty: JSON Schema's own word
+    then: { properties: { body: { $ref: sectionSchemaName(type) } } },
+  })),
+});
 
 /** The inverse of `sectionBodyToJson`; without `kind` an object is read as the type the GUID names. */
 export function sectionBodyFromJson(json: { readonly [key: string]: Json }, guid: string | undefined, registry: SectionRegistry): SectionBody {

@@ -37,7 +37,10 @@ const describe: { readonly [K in Kind]: (label: string, node: NodeOf<K>, value: 
   uint: (label, node, value) => ({ label, text: node.base === 16 ? hexNumber(value as number | bigint) : String(value) }),
   enum: (label, node, value) => ({ label, text: valueLabel(node.names, value as string | number) }),
   bits: (label, node, value) => ({ label, text: bitsText(node, value as Values) }),
-  guid: (label, _node, value) => ({ label, text: value as string }),
+  guid: (label, node, value) => {
+    const name = node.names?.[(value as string).toLowerCase()];
+    return { label, text: value as string, ...(name !== undefined && { note: name }) };
+  },
   text: (label, _node, value) => ({ label, text: JSON.stringify(value) }),
   timestamp: (label, _node, value) => ({ label, text: value as string }),
   bytes: (label, _node, value) => ({ label, text: hexLine(value as Uint8Array) }),
@@ -58,6 +61,10 @@ const describe: { readonly [K in Kind]: (label: string, node: NodeOf<K>, value: 
 
 const describeNode = (label: string, node: Node, value: unknown, siblings: Values, root?: Root): Tree | undefined =>
   value === undefined ? undefined : (describe[node.kind] as (typeof describe)["choice"])(label, node as never, value, siblings, root);
+
+/** The words for one leaf of a byte map; undefined for bytes that no field names. */
+export const leafText = ({ node, value }: { readonly node: Node | undefined; readonly value: unknown }): string | undefined =>
+  node && describeNode("", node, value, {})?.text;
 
 const items = (label: string, node: Node, values: unknown[]): Tree => ({
   label,

@@ -10,6 +10,7 @@ import {
   fromJson,
   hex,
   hexNumber,
+  jsonSchema,
   list,
   type Parsed,
   parse,
@@ -87,6 +88,7 @@ export const fwCfgDirectoryFormat: Format<Directory> = {
   encode: (value) => encode(Directory, value as Encodable<typeof Directory>),
   toJson: (value) => toJson(Directory, value) as never,
   fromJson: (json) => fromJson(Directory, json),
+  schema: () => jsonSchema(Directory),
   spans: (value) => spans(Directory, value),
   summary: (value) => `fw_cfg directory of ${value.files?.length ?? 0} files`,
   tree: (value) => [

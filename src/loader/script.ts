@@ -8,15 +8,17 @@ import {
   type Format,
   fieldTrees,
   fromJson,
+  hexBytes,
   hexNumber,
   hexToBytes,
   type Json,
+  jsonSchema,
   type Span,
   spans,
   toJson,
 } from "../layout/index.ts";
 import { readWord } from "../layout/values.ts";
-import { ENTRY_SIZE, type Entry, entryLayout, fileName } from "./commands.ts";
+import { COMMAND, ENTRY_SIZE, type Entry, entryLayout, fileName } from "./commands.ts";
 
 export interface LoaderScript {
   readonly entries: readonly Entry[];
@@ -118,6 +120,15 @@ export const tableLoaderFormat: Format<LoaderScript> = {
     if (!trailing) throw new EncodeError("trailing", "is not a string of hex digits");
     return { entries, trailing };
   },
+  schema: () => ({
+    type: "object",
+    required: ["entries"],
+    additionalProperties: false,
+    properties: {
+      entries: { type: "array", items: { anyOf: [...Object.keys(COMMAND), undefined].map((name) => jsonSchema(entryLayout(name))) } },
+      trailing: hexBytes(),
+    },
+  }),
   spans: (script) => {
     const out: Span[] = script.entries.flatMap((entry, i) => spans(entryLayout(entry.command), entry, `entries[${i}]`, i * ENTRY_SIZE));
     if (script.trailing)
