@@ -61,15 +61,18 @@ export const csvHeader = (options: BatchOptions): string =>
 
 /**
  * Make a converter of batches. Junk becomes a line with `format` `raw` that holds its bytes.
+ * @param reuse write every result into the same memory: valid only until the next call.
  * @throws UsageError for options that cannot be understood.
  */
-export function batchConverter(options: BatchOptions, registry: SectionRegistry): (batch: Batch) => BatchResult {
+export function batchConverter(options: BatchOptions, registry: SectionRegistry, reuse = false): (batch: Batch) => BatchResult {
   const meets = compileWhere(options.where ?? [], registry);
   const columns = columnsOf(options);
   const write = recordWriter(registry, '{"format":"cper",');
+  const keep = reuse ? new JsonSink() : undefined;
   return ({ bytes, offset, ends, odd }) => {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    const sink = new JsonSink(columns ? 1 << 16 : bytes.length * 6 + 1024);
+    const sink = keep ?? new JsonSink(columns ? 1 << 16 : bytes.length * 8);
+    sink.at = 0;
     const cells: Cell[][] | undefined = options.format === "rows" ? columns!.map(() => []) : undefined;
     const problems: { offset: number; problem: string }[] = [];
     let records = 0;

@@ -1,5 +1,4 @@
 /** `decode --ndjson` and its relatives: streams of records to lines or Parquet, in this thread or in several. */
-import { once } from "node:events";
 import { createReadStream } from "node:fs";
 import { open, rename, rm } from "node:fs/promises";
 import { Worker } from "node:worker_threads";
@@ -98,8 +97,8 @@ class Lines implements Target {
   }
   async write(result: BatchResult): Promise<void> {
     if (result.bytes.length === 0) return;
-    // The converter reuses nothing, but a stream may keep the chunk: it is ours to give.
-    if (!this.#io.stdout.write(result.bytes) && "once" in this.#io.stdout) await once(this.#io.stdout as never, "drain");
+    // The converter reuses its memory: wait until the bytes are out.
+    await new Promise<void>((resolve, reject) => this.#io.stdout.write(result.bytes, (error) => (error ? reject(error) : resolve())));
   }
   async close(): Promise<void> {}
 }
@@ -215,7 +214,7 @@ class Parquet implements Target {
 export async function decodeBulk(files: readonly string[], options: BulkOptions, io: Io): Promise<number> {
   if (options.format === "parquet" && options.out === undefined) throw new UsageError("Parquet goes to a file: name it with --out");
   const batchOptions: BatchOptions = { format: options.format === "parquet" ? "rows" : options.format, select: options.select, where: options.where };
-  const local = batchConverter(batchOptions, await registryWith(options.sections));
+  const local = batchConverter(batchOptions, await registryWith(options.sections), true);
   const converter: Converter =
     options.jobs > 1 ? new Threads(options.jobs, batchOptions, options.sections) : { convert: async (batch) => local(batch), depth: 1, close: async () => {} };
   const target: Target =

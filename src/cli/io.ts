@@ -2,7 +2,8 @@
 import type { ArgumentsCamelCase, Argv } from "yargs";
 
 export interface Output {
-  write(chunk: string | Uint8Array): boolean;
+  /** `done` is called when the chunk has been handed on and its memory is free again. */
+  write(chunk: string | Uint8Array, done?: (error?: Error | null) => void): boolean;
   readonly isTTY?: boolean | undefined;
 }
 export interface Io {

@@ -8,7 +8,7 @@
  * Constant text is stored eight bytes at a time, as doubles: ASCII never has the bit pattern of a NaN, and what
  * is stored past the end of a piece is overwritten by the next one.
  */
-import { prefixOf, stepsOf, variantCase } from "./decode.ts";
+import { stepsOf, variantCase } from "./decode.ts";
 import { isBlank, type JsonSink, type Literal, literal, putDecimal, putGuid, putHex, putHex64, putLiteral, putText, putTimestamp } from "./json-text.ts";
 import {
   type BitMember,
@@ -101,7 +101,7 @@ class Generator {
       const left = length - i * 8;
       if (left === 1) this.add(`u[p + ${i * 8}] = ${text.charCodeAt(i * 8)};`);
       else if (left === 2) this.add(`d.setUint16(p + ${i * 8}, ${text.charCodeAt(i * 8) | (text.charCodeAt(i * 8 + 1) << 8)}, true);`);
-      else this.add(`d.setFloat64(p + ${i * 8}, ${this.constant(chunks[i])}, true);`);
+      else this.add(`d.setFloat64(p + ${i * 8}, ${chunks[i]}, true);`);
     }
     this.add(`p += ${length};`);
   }
@@ -281,20 +281,23 @@ interface RunWriters {
   readonly most: number;
   /** `,"key":value` for each field, zero reserved bytes left out. */
   readonly write: FixedWriter;
-  /** The same with reserved bytes spelled out. */
-  readonly spell: FixedWriter;
+  /** The same field by field, reserved bytes spelled out: for structures that are cut short or have bytes after them. */
+  readonly each: () => readonly { readonly size: number; readonly write: FixedWriter }[];
 }
 const runs = new WeakMap<StructNode, RunWriters>();
 function runWriters(run: StructNode): RunWriters {
   let known = runs.get(run);
   if (!known) {
     const fields = Object.entries(run.fields);
-    const spelled = fields.map(([name, field]) => [name, field.kind === "reserved" ? { ...field, kind: "bytes" as const } : field] as const);
-    let spell: FixedWriter | undefined;
+    let each: { size: number; write: FixedWriter }[] | undefined;
     known = {
       most: fieldsBytes(fields),
       write: compile((generator) => generator.fields(fields, "o")),
-      spell: (...args) => (spell ??= compile((generator) => generator.fields(spelled, "o")))(...args),
+      each: () =>
+        (each ??= fields.map(([name, field]) => {
+          const spelled = field.kind === "reserved" ? { ...field, kind: "bytes" as const } : field;
+          return { size: field.size, write: compile((generator) => generator.fixed(`,${JSON.stringify(name)}:`, spelled, "o")) };
+        })),
     };
     runs.set(run, known);
   }
@@ -414,26 +417,35 @@ function amount(ref: Ref, frame: Frame): number {
  */
 function writeParts(root: Root, sink: JsonSink, b: Uint8Array, v: DataView, start: number, end: number, whole: boolean, spell = false): number {
   const open = sink.at;
-  const bases: number[] = [];
   const plan = planOf(root);
+  const only = plan.length === 1 ? plan[0]! : undefined;
+  if (only?.run && (whole ? only.run.size === end - start : only.run.size <= end - start)) {
+    sink.ensure(only.writers.most);
+    sink.at = only.writers.write(sink.bytes, sink.view, b, v, sink.at, start);
+    close(sink, open, 0x7b, 0x7d);
+    complete = true;
+    return start + only.run.size;
+  }
+  const bases: number[] = [];
   let at = start;
   let all = true;
   for (let i = 0; i < plan.length; i++) {
     const step = plan[i]!;
     if (step.run) {
-      let { writers } = step;
-      let { size } = step.run;
-      if (size > end - at) {
-        all = false;
-        if (!spell) break;
-        const prefix = prefixOf(step.run, end - at);
-        size = prefix.size;
-        writers = runWriters(prefix);
-      }
+      const { writers } = step;
+      all = step.run.size <= end - at;
+      if (!all && !spell) break;
       sink.ensure(writers.most);
-      sink.at = (spell ? writers.spell : writers.write)(sink.bytes, sink.view, b, v, sink.at, at);
       bases[i] = at;
-      at += size;
+      if (!spell) {
+        sink.at = writers.write(sink.bytes, sink.view, b, v, sink.at, at);
+        at += step.run.size;
+      } else
+        for (const field of writers.each()) {
+          if (field.size > end - at) break;
+          sink.at = field.write(sink.bytes, sink.view, b, v, sink.at, at);
+          at += field.size;
+        }
       if (!all) break;
     } else {
       at = writeVariable(step.node, step.prefix, { sink, b, v, start, end, bases, readers: step.readers, spell }, at, end);

@@ -86,7 +86,14 @@ export function putDecimal(out: Uint8Array, at: number, value: number): number {
   }
   return at + digits;
 }
-export function putHex32(out: Uint8Array, at: number, value: number): number {
+export function putHex32(out: Uint8Array, view: DataView, at: number, value: number): number {
+  if (value > 0xfffffff) {
+    view.setUint16(at, HEX2[value >>> 24]!, true);
+    view.setUint16(at + 2, HEX2[(value >>> 16) & 255]!, true);
+    view.setUint16(at + 4, HEX2[(value >>> 8) & 255]!, true);
+    view.setUint16(at + 6, HEX2[value & 255]!, true);
+    return at + 8;
+  }
   let shift = value === 0 ? 0 : (31 - Math.clz32(value)) & ~3;
   let p = at;
   for (; shift >= 0; shift -= 4) out[p++] = HEX1[(value >>> shift) & 15]!;
@@ -96,9 +103,9 @@ export function putHex32(out: Uint8Array, at: number, value: number): number {
 export function putHex64(out: Uint8Array, view: DataView, at: number, low: number, high: number): number {
   view.setUint32(at, 0x783022, true); // "0x
   let p = at + 3;
-  if (high === 0) p = putHex32(out, p, low);
+  if (high === 0) p = putHex32(out, view, p, low);
   else {
-    p = putHex32(out, p, high);
+    p = putHex32(out, view, p, high);
     for (let shift = 24; shift >= 0; shift -= 8, p += 2) view.setUint16(p, HEX2[(low >>> shift) & 255]!, true);
   }
   out[p] = 34;
