@@ -1,6 +1,8 @@
 /** The public API. The library part runs in a browser: nothing here imports `node:` modules. */
 export * from "./acpi/action-entry.ts";
+export * from "./acpi/asl.ts";
 export * from "./acpi/bert.ts";
+export * from "./acpi/build-tables.ts";
 export * from "./acpi/einj.ts";
 export * from "./acpi/erst.ts";
 export * from "./acpi/generic-address.ts";

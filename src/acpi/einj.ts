@@ -30,6 +30,11 @@ export const Einj = sequence("Error Injection Table", "ACPI 6.5 18.6.1", {
   entryCount: u32("Number of instruction entries"),
   entries: window(ref("header.length", { bias: -ENTRIES_OFFSET }), list(EinjEntry, "Instruction entries", ref("entryCount"))),
 });
+/** The same read up to its Length whatever the count says, as iasl does. */
+export const EinjByLength = sequence("Error Injection Table", "ACPI 6.5 18.6.1", {
+  ...Einj.fields,
+  entries: window(ref("header.length", { bias: -ENTRIES_OFFSET }), list(EinjEntry, "Instruction entries")),
+});
 export type Einj = Parsed<typeof Einj>;
 export type EinjInput = Encodable<typeof Einj>;
 

@@ -13,6 +13,11 @@ export const Erst = sequence("Error Record Serialization Table", "ACPI 6.5 18.5.
   entryCount: u32("Number of instruction entries"),
   entries: window(ref("header.length", { bias: -ENTRIES_OFFSET }), list(ErstEntry, "Instruction entries", ref("entryCount"))),
 });
+/** The same read up to its Length whatever the count says, as iasl does. */
+export const ErstByLength = sequence("Error Record Serialization Table", "ACPI 6.5 18.5.1", {
+  ...Erst.fields,
+  entries: window(ref("header.length", { bias: -ENTRIES_OFFSET }), list(ErstEntry, "Instruction entries")),
+});
 export type Erst = Parsed<typeof Erst>;
 export type ErstInput = Encodable<typeof Erst>;
 

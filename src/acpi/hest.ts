@@ -171,5 +171,11 @@ export const Hest = sequence("Hardware Error Source Table", "ACPI 6.5 18.3.2", {
   // An unknown source ends the walk, for sources carry no length: the rest stays in `trailing`.
   sources: window(ref("header.length", { bias: -HEST_SOURCES_OFFSET }), list(ErrorSource, "Error sources back to back", ref("sourceCount"))),
 });
+/** The same read up to its Length whatever the count says, as iasl and fwts do. */
+export const HestByLength = sequence("Hardware Error Source Table", "ACPI 6.5 18.3.2", {
+  header: Hest.fields.header,
+  sourceCount: Hest.fields.sourceCount,
+  sources: window(ref("header.length", { bias: -HEST_SOURCES_OFFSET }), list(ErrorSource, "Error sources back to back")),
+});
 export type Hest = Parsed<typeof Hest>;
 export type HestInput = Encodable<typeof Hest>;
