@@ -1,8 +1,9 @@
 /** EDK2's `EFI_ACPI_TABLE_PROTOCOL` (MdeModulePkg/Universal/Acpi/AcpiTableDxe): copies tables, sums them, keeps its own RSDP and root tables. */
+
+import { FADT_SIGNATURE, FadtPointers } from "../acpi/fadt.ts";
 import { RSDP_CHECKSUM, RSDP_EXTENDED_CHECKSUM, Rsdp, RsdpExtension } from "../acpi/root-tables.ts";
 import { fixChecksum, TableHeader } from "../acpi/table-header.ts";
 import { decode, encode, parse, spans } from "../layout/index.ts";
-import { FADT_SIGNATURE, FadtPointers } from "./fadt.ts";
 import { type Bench, toBytes } from "./frame.ts";
 
 /** Tables for which there is one place in the system: a second of the kind is refused. */

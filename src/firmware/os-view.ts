@@ -1,9 +1,10 @@
 /** The tables an operating system finds when it starts from the root pointer (Linux and ACPICA behaviour). */
+
+import { FADT_SIGNATURE, FadtPointers } from "../acpi/fadt.ts";
 import { RSDP_CHECKSUM, RSDP_EXTENDED_CHECKSUM, RSDP_SIGNATURE, Rsdp } from "../acpi/root-tables.ts";
 import { byteSum, TableHeader } from "../acpi/table-header.ts";
 import { decode, parse } from "../layout/index.ts";
 import { type GuestMemory, MemoryFault } from "../machine/memory.ts";
-import { FADT_SIGNATURE, FadtPointers } from "./fadt.ts";
 
 export interface OsTable {
   readonly signature: string;

@@ -85,7 +85,7 @@ export function entryText(entry: Entry): string {
     case "writePointer":
       return `write the address of ${shown(entry.sourceFile)} + ${hexNumber(entry.sourceOffset)} to the ${bytesWord(entry.size)} at ${hexNumber(entry.destinationOffset)} of the fw_cfg file ${shown(entry.destinationFile)}`;
     default:
-      return `unknown command ${hexNumber(entry.command)}`;
+      return entry.command === 0 ? "empty entry" : `unknown command ${hexNumber(entry.command)}`;
   }
 }
 
