@@ -65,6 +65,9 @@ function planOf(layout: AnyRoot): Plan {
 /** Bytes of the fixed part of a layout. */
 export const extentOf = (layout: AnyRoot): number => planOf(layout).extent;
 
+/** The next multiple of `alignment`. */
+export const alignUp = (value: number, alignment: number): number => Math.ceil(value / alignment) * alignment;
+
 /** A structure at an address. */
 export class View<L extends AnyRoot> {
   readonly memory: Memory;
@@ -109,6 +112,11 @@ export class View<L extends AnyRoot> {
   }
   guid(field: FieldOf<L>): string {
     return guidText(this.bytes(field));
+  }
+  /** A structure that is a field of this one. */
+  inside<F extends FieldOf<L>>(field: F): L["fields"][F] extends AnyRoot ? View<L["fields"][F]> : never {
+    const { offset, node } = this.#place(field);
+    return new View(this.memory, node as never, this.at + offset) as never;
   }
   /** A member of a bit field, as a number. */
   part<F extends FieldOf<L>>(field: F, member: MemberOf<L, F>): number {

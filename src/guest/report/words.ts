@@ -1,5 +1,8 @@
 /** The words the kernel prints, by number, exactly as it prints them; and what differs between its versions. */
 
+/** The word for a number; what has none is unknown. */
+export const wordOf = (words: readonly string[], value: number): string => words[value] ?? "unknown";
+
 export const SEVERITY_WORDS = ["recoverable", "fatal", "corrected", "info"] as const;
 
 export const PROCESSOR_TYPE_WORDS = ["IA32/X64", "IA64", "ARM"] as const;
@@ -171,10 +174,12 @@ export interface KernelTraits {
   readonly aerAlways: boolean;
   /** Whether CXL sections are known; otherwise they are dumped. */
   readonly cxl: boolean;
+  /** Processor contexts begin at multiples of this many bytes from the one before. */
+  readonly contextAlignment: number;
 }
 /** What a version prints otherwise than the others. 6.1 is the long-term series as of 6.1.192. */
 export const KERNELS = {
-  "6.1": { aerAlways: false, cxl: false },
-  "7.2": { aerAlways: true, cxl: true },
+  "6.1": { aerAlways: false, cxl: false, contextAlignment: 1 },
+  "7.2": { aerAlways: true, cxl: true, contextAlignment: 16 },
 } as const satisfies Readonly<Record<string, KernelTraits>>;
 export type KernelVersion = keyof typeof KERNELS;

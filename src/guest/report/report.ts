@@ -1,0 +1,226 @@
+/**
+ * The lines the Linux kernel prints for error status blocks and boot error regions
+ * (drivers/firmware/efi/cper.c, drivers/acpi/apei/ghes.c and bert.c behaviour).
+ *
+ * Bytes beyond those given read as zero, as memory behind a block usually does: lengths in a section may lead there.
+ */
+import { BLOCK_SEVERITY, ErrorDataEntryHeader, ErrorDataEntryHeaderV3, ErrorStatusBlockHeader } from "../../acpi/status-block.ts";
+import { RecordHeader, SectionDescriptor } from "../../cper/record.ts";
+import { blockTotal, MOST_BLOCK_LENGTH, walkEntries } from "../ghes.ts";
+import { digits, Printer } from "./printer.ts";
+import { type MemoryDevice, sectionPrinter } from "./sections.ts";
+import { Memory, View } from "./view.ts";
+import { KERNELS, type KernelVersion, SEVERITY_WORDS, wordOf } from "./words.ts";
+
+export type { MemoryDevice } from "./sections.ts";
+export type { KernelVersion } from "./words.ts";
+
+export interface LinuxKernel {
+  /** Default "7.2". */
+  readonly version?: KernelVersion;
+  /** Default "x86". */
+  readonly architecture?: "x86" | "arm64";
+  /** Memory devices by SMBIOS handle: their locators are printed where a memory section names a handle. Default none. */
+  readonly memoryDevices?: ReadonlyMap<number, MemoryDevice>;
+}
+
+export interface LinuxReportOptions extends LinuxKernel {
+  /** Who found the block: an error source at run time, or the boot error region. Default "ghes". */
+  readonly path?: "ghes" | "bert";
+  /** How many reports the kernel has printed before, and one: the number in braces. Default 1. */
+  readonly sequence?: number;
+  /** Id of the error source. Default 1. */
+  readonly source?: number;
+  /** Longest block the error source announces, bytes. Default: as long as the block at hand, at most 65536. */
+  readonly blockLength?: number;
+}
+
+const HEADER = ErrorStatusBlockHeader.size;
+const HARDWARE_ERROR = "[Hardware Error]: ";
+/** Longer blocks of a boot error region are skipped, bytes. */
+const BOOT_LENGTH_LIMIT = 1024;
+const BOOT_PRINT_LIMIT = 5;
+
+const isEmpty = (bytes: Uint8Array) => bytes.length < HEADER || headerOf(bytes).number("blockStatus") === 0;
+const headerOf = (bytes: Uint8Array) => new View(new Memory(bytes), ErrorStatusBlockHeader, 0);
+
+/** Whether the lengths in a header contradict each other. */
+function isBadHeader(bytes: Uint8Array): boolean {
+  const header = headerOf(bytes);
+  const data = header.number("dataLength");
+  if (data !== 0 && data < ErrorDataEntryHeader.size) return true;
+  return header.number("rawDataLength") !== 0 && header.number("rawDataOffset") < HEADER + data;
+}
+/** The data entries, when they are all there and end with the data. */
+const entriesOf = (bytes: Uint8Array) => (HEADER + headerOf(bytes).number("dataLength") <= bytes.length ? walkEntries(bytes) : undefined);
+
+/**
+ * The lines for one block, Latin-1: every character is a byte. What is no valid block has the kernel's complaint, an
+ * empty one (block status 0) nothing.
+ */
+export function linuxReport(block: Uint8Array, options: LinuxReportOptions = {}): string[] {
+  if (isEmpty(block)) return [];
+  const complaint = options.path === "bert" ? bootComplaint(block) : runTimeComplaint(block, options.blockLength);
+  if (complaint !== undefined) return [complaint];
+  const out = new Printer();
+  printBlock(out, block, options);
+  return out.lines;
+}
+
+/** Why the driver of an error source drops a block. */
+function runTimeComplaint(block: Uint8Array, blockLength = block.length): string | undefined {
+  const total = blockTotal(block);
+  if (total < HEADER || total > Math.min(blockLength, block.length, MOST_BLOCK_LENGTH)) return "[Firmware Warn]: GHES: Invalid error status block length!";
+  if (isBadHeader(block)) return "[Firmware Warn]: GHES: Invalid CPER header!";
+  return entriesOf(block) ? undefined : "[Firmware Warn]: GHES: Failed to read error status block!";
+}
+
+/** Why the walk over a boot error region stops at a block. */
+function bootComplaint(rest: Uint8Array): string | undefined {
+  const total = blockTotal(rest);
+  if (total > rest.length) return `BERT: [Firmware Bug]: Truncated status block (length: ${total}).`;
+  return isBadHeader(rest) || !entriesOf(rest) ? "BERT: [Firmware Bug]: Invalid error record." : undefined;
+}
+
+/** The lines for a boot error region: those of its blocks, and what the kernel says before, between and after them. */
+export function linuxBootReport(region: Uint8Array, kernel: LinuxKernel = {}): string[] {
+  if (region.length < HEADER) return ["BERT: [Firmware Bug]: table invalid."];
+  // Block statuses are cleared on the way, and lengths that wrap around may come back to them.
+  const memory = region.slice();
+  const statusSize = ErrorStatusBlockHeader.fields.blockStatus.size;
+  const out: string[] = [];
+  let printed = 0;
+  let skipped = 0;
+  for (let rest = memory; rest.length >= HEADER; ) {
+    // A block that is too long is reported even when it is empty.
+    const complaint = blockTotal(rest) > rest.length || !isEmpty(rest) ? bootComplaint(rest) : undefined;
+    if (complaint !== undefined) out.push(complaint);
+    if (complaint !== undefined || isEmpty(rest)) break;
+    const total = blockTotal(rest);
+    if (total < BOOT_LENGTH_LIMIT && printed < BOOT_PRINT_LIMIT) {
+      if (printed === 0) out.push("BERT: Error records from previous boot:");
+      const printer = new Printer();
+      printBlock(printer, rest, { ...kernel, path: "bert" });
+      out.push(...printer.lines);
+      printed++;
+    } else skipped++;
+    rest.fill(0, 0, statusSize);
+    rest = rest.subarray(total);
+  }
+  if (skipped > 0) out.push(`BERT: ${HARDWARE_ERROR}Skipped ${skipped} error records`);
+  if (printed + skipped > 0) out.push(`BERT: Total records found: ${printed + skipped}`);
+  return out;
+}
+
+/**
+ * The lines for a whole record, as if firmware had handed over its sections in a status block: the kernel itself prints
+ * no records. Bodies are cut at the record's end.
+ */
+export function linuxRecordReport(record: Uint8Array, options: LinuxReportOptions = {}): string[] {
+  const memory = new Memory(record);
+  const header = new View(memory, RecordHeader, 0);
+  const out = new Printer();
+  const prefix = openReport(out, options);
+  printHead(out, prefix, header.number("severity"));
+  const fitting = Math.floor((record.length - RecordHeader.size) / SectionDescriptor.size);
+  for (let i = 0; i < Math.min(header.number("sectionCount"), fitting) && !out.full; i++) {
+    const descriptor = new View(memory, SectionDescriptor, RecordHeader.size + i * SectionDescriptor.size);
+    const at = descriptor.number("sectionOffset");
+    printEntry(out, `${prefix} `, i, options, {
+      ...(header.has("validation", "timestamp") && { timestamp: header.bytes("timestamp") }),
+      ...fruOf(descriptor),
+      severity: descriptor.number("severity"),
+      type: descriptor.guid("sectionType"),
+      memory,
+      at,
+      length: Math.max(0, Math.min(descriptor.number("sectionLength"), record.length - at)),
+    });
+  }
+  return out.lines;
+}
+
+// ---- one block ----
+
+/** Severities are printed from their low 16 bits. */
+const severityWord = (severity: number) => wordOf(SEVERITY_WORDS, severity & 0xffff);
+
+/** The line before a report at run time. @returns what all lines begin with. */
+function openReport(out: Printer, { path, sequence = 1, source = 1 }: LinuxReportOptions): string {
+  if (path === "bert") return HARDWARE_ERROR;
+  const prefix = `{${sequence}}${HARDWARE_ERROR}`;
+  out.line(`${prefix}Hardware error from APEI Generic Hardware Error Source: ${source}`);
+  return prefix;
+}
+
+function printHead(out: Printer, prefix: string, severity: number): void {
+  if ((severity & 0xffff) === BLOCK_SEVERITY.corrected) out.line(`${prefix}It has been corrected by h/w and requires no further action`);
+  out.line(`${prefix}event severity: ${severityWord(severity)}`);
+}
+
+function printBlock(out: Printer, bytes: Uint8Array, options: LinuxReportOptions): void {
+  const prefix = openReport(out, options);
+  const memory = new Memory(bytes);
+  printHead(out, prefix, new View(memory, ErrorStatusBlockHeader, 0).number("errorSeverity"));
+  (walkEntries(bytes) ?? []).forEach(({ at, header, length }, index) => {
+    const entry = new View(memory, ErrorDataEntryHeaderV3, at);
+    const stamped = header >= ErrorDataEntryHeaderV3.size && entry.has("validation", "timestamp");
+    printEntry(out, `${prefix} `, index, options, {
+      ...(stamped && { timestamp: entry.bytes("timestamp") }),
+      ...fruOf(entry),
+      severity: entry.number("errorSeverity"),
+      type: entry.guid("sectionType"),
+      memory,
+      at: at + header,
+      length,
+    });
+  });
+}
+
+/** What a data entry or section descriptor says, and where the body is. */
+interface Entry {
+  readonly timestamp?: Uint8Array;
+  readonly fruId?: string;
+  readonly fruText?: string;
+  readonly severity: number;
+  /** GUID of the section type. */
+  readonly type: string;
+  readonly memory: Memory;
+  readonly at: number;
+  readonly length: number;
+}
+
+const fruOf = (view: View<typeof ErrorDataEntryHeaderV3 | typeof SectionDescriptor>): Pick<Entry, "fruId" | "fruText"> => ({
+  ...(view.has("validation", "fruId") && { fruId: view.guid("fruId") }),
+  ...(view.has("validation", "fruText") && { fruText: String.fromCharCode(...view.bytes("fruText")).replace(/\0.*$/s, "") }),
+});
+
+function printEntry(out: Printer, prefix: string, index: number, kernel: LinuxKernel, entry: Entry): void {
+  const { version = "7.2", architecture = "x86", memoryDevices = new Map() } = kernel;
+  const traits = KERNELS[version];
+  if (entry.timestamp) out.line(prefix + timestampWords(entry.timestamp));
+  out.line(`${prefix}Error ${index}, type: ${severityWord(entry.severity)}`);
+  if (entry.fruId !== undefined) out.line(`${prefix}fru_id: ${entry.fruId}`);
+  if (entry.fruText !== undefined) out.line(`${prefix}fru_text: ${entry.fruText}`);
+
+  const inner = `${prefix} `;
+  const printer = sectionPrinter(entry.type, traits, architecture);
+  if (!printer) {
+    out.line(`${inner}section type: unknown, ${entry.type}`);
+    out.line(`${inner}section length: 0x${digits(entry.length)}`);
+    out.dump(inner, entry.memory, entry.at, entry.length, 4, true);
+    return;
+  }
+  out.line(`${inner}section_type: ${printer.title}`);
+  if (entry.length < printer.minimum) out.line("[Firmware Warn]: error section length is too small");
+  else printer.print?.(out, inner, { ...entry, traits, memoryDevices });
+}
+
+/** Decimal digits from BCD as the kernel converts it, which takes any byte. */
+const fromBcd = (byte: number) => String((byte & 0x0f) + (byte >> 4) * 10).padStart(2, "0");
+
+function timestampWords(stamp: Uint8Array): string {
+  const [second = "", minute = "", hour = "", , day = "", month = "", year = "", century = ""] = Array.from(stamp, fromBcd);
+  const precise = (stamp[TIMESTAMP_FLAGS]! & 1) === 1;
+  return `${precise ? "" : "im"}precise tstamp: ${century}${year}-${month}-${day} ${hour}:${minute}:${second}`;
+}
+const TIMESTAMP_FLAGS = 3;
