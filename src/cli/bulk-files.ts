@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { open, rename, rm } from "node:fs/promises";
 import { Worker } from "node:worker_threads";
 import { type Batch, Batcher, type BatchOptions, type BatchResult, batchConverter, columnsOf, csvHeader } from "../bulk/batch.ts";
-import { UsageError } from "../layout/index.ts";
+import { EncodeError, UsageError } from "../layout/index.ts";
 import { EXIT, type Io } from "./io.ts";
 import { registryWith } from "./section-modules.ts";
 
@@ -263,4 +263,55 @@ export async function decodeBulk(files: readonly string[], options: BulkOptions,
   const skipped = total.records - total.kept;
   io.stderr.write(`${total.records} records${skipped > 0 ? `, ${skipped} of them filtered out` : ""}, ${total.problems} problems\n`);
   return total.problems > 0 ? EXIT.findings : EXIT.fine;
+}
+
+/** Bytes gathered before they are written. */
+const FLUSH = 1 << 20;
+
+/**
+ * Encode lines of NDJSON, in order, to a file or to standard output.
+ * @throws UsageError naming the file and line that cannot be encoded; nothing is then left under the name in `out`.
+ */
+export async function encodeBulk(files: readonly string[], out: string | undefined, io: Io): Promise<number> {
+  const { encodeLine } = await import("../bulk/lines.ts");
+  if (out === undefined && io.stdout.isTTY) throw new UsageError("standard output is a terminal: name a file with --out");
+  const target: Target = out !== undefined && out !== "-" ? new FileLines(out) : new Lines(io);
+  let pending: Uint8Array[] = [];
+  let size = 0;
+  const flush = async () => {
+    await target.write({ bytes: Buffer.concat(pending), records: 0, kept: 0, problems: [] });
+    pending = [];
+    size = 0;
+  };
+  let done = false;
+  try {
+    for (const file of files) {
+      const decoder = new TextDecoder();
+      let rest = "";
+      let number = 0;
+      const take = (line: string) => {
+        number++;
+        try {
+          const bytes = encodeLine(line);
+          pending.push(bytes);
+          size += bytes.length;
+        } catch (error) {
+          if (error instanceof EncodeError) throw new UsageError(`${file} line ${number}: ${error.message}`);
+          throw error;
+        }
+      };
+      for await (const chunk of chunksOf(file, io)) {
+        const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+        rest = lines.pop()!;
+        for (const line of lines) take(line);
+        if (size >= FLUSH) await flush();
+      }
+      take(rest + decoder.decode());
+    }
+    await flush();
+    done = true;
+  } finally {
+    await target.close(done);
+  }
+  return EXIT.fine;
 }
