@@ -137,8 +137,10 @@ function restoreFields(node: Root, json: Json): Values {
   const out: Values = {};
   for (const [name, field] of Object.entries(node.fields)) {
     const item = json[name];
+    if (item === undefined) continue;
     // A reference may point at a field that was left to its initial value.
-    if (item !== undefined) out[name] = at(name, () => restoreNode(field, item, { ...initialsOf(node), ...out }, node));
+    const siblings = field.kind === "choice" || field.kind === "window" ? { ...initialsOf(node), ...out } : out;
+    out[name] = at(name, () => restoreNode(field, item, siblings, node));
   }
   if (json["trailing"] !== undefined) out["trailing"] = at("trailing", () => bytesFromJson(json["trailing"]!));
   return out;
