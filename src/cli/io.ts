@@ -1,5 +1,5 @@
 /** The process as commands see it, so that tests can run them without one. */
-import type { ArgumentsCamelCase, Argv } from "yargs";
+import type { Args, Arguments } from "./arguments.ts";
 
 export interface Output {
   /** `done` is called when the chunk has been handed on and its memory is free again. */
@@ -25,8 +25,8 @@ export const EXIT = {
 
 /** One subcommand, in a module of its own that is loaded when it is asked for. */
 export interface Command {
-  /** yargs options and positionals. Addresses are `type: "string"`: a number would lose bits above 2^53. */
-  builder(yargs: Argv): Argv;
+  /** Declare options and positionals. Addresses are `type: "string"`: a number would lose bits above 2^53. */
+  builder(args: Arguments): Arguments;
   /** Returns an exit code; throws UsageError, DecodeError or EncodeError for what cannot be done. */
-  handler(args: ArgumentsCamelCase, io: Io): Promise<number>;
+  handler(args: Args, io: Io): Promise<number>;
 }

@@ -1,16 +1,55 @@
 /** The command line: which commands there are, and what becomes of their errors. */
-import yargs from "yargs";
+import { createRequire } from "node:module";
 import { DecodeError, EncodeError, UsageError } from "../layout/errors.ts";
+import { Arguments, columns, helpText, nearest, parseArguments } from "./arguments.ts";
 import { type Command, EXIT, type Io } from "./io.ts";
 
 interface Row {
-  /** yargs command string. */
+  /** Name and positionals: `<file>` must be there, `[file]` may, `<files..>` is one or more. */
   readonly usage: string;
   readonly summary: string;
   readonly load: () => Promise<{ readonly command: Command }>;
 }
 
-const COMMANDS: readonly Row[] = [];
+const COMMANDS: readonly Row[] = [
+  { usage: "decode <files..>", summary: "show what is in a file: in words, as JSON or as a hex dump", load: () => import("./commands/decode.ts") },
+  { usage: "encode <file>", summary: "make the bytes of a JSON document", load: () => import("./commands/encode.ts") },
+  { usage: "schema [name]", summary: "print a JSON Schema, or list them", load: () => import("./commands/schema.ts") },
+];
+
+const EXIT_CODES = "Exit codes: 0 fine, 1 done with findings, 2 not done (usage, files, unusable input).";
+const nameOf = (row: Row) => row.usage.split(" ")[0]!;
+
+const overview = (): string =>
+  [
+    "apei <command>",
+    "",
+    "Build, decode, check and rehearse ACPI Platform Error Interfaces.",
+    "",
+    "Commands:",
+    ...columns(COMMANDS.map((row) => [row.usage, row.summary])),
+    "",
+    "apei <command> --help says what a command takes.",
+    EXIT_CODES,
+  ].join("\n");
+
+async function run(argv: readonly string[], io: Io): Promise<number> {
+  const [wanted, ...words] = argv;
+  const say = (text: string) => {
+    io.stdout.write(`${text}\n`);
+    return EXIT.fine;
+  };
+  if (wanted === "--help" || wanted === "-h" || (wanted === "help" && words.length === 0)) return say(overview());
+  if (wanted === "--version") return say(createRequire(import.meta.url)("apei/package.json").version);
+  if (wanted === undefined) throw new UsageError("name a command; apei --help lists them");
+  const row = COMMANDS.find((one) => nameOf(one) === (wanted === "help" ? words[0] : wanted));
+  if (!row) throw new UsageError(`there is no command ${JSON.stringify(wanted)}${nearest(wanted, COMMANDS.map(nameOf), "")}; apei --help lists them`);
+  const { command } = await row.load();
+  const wants = command.builder(new Arguments());
+  const args = parseArguments(wants, wanted === "help" ? ["--help"] : words);
+  if (args["help"] === true) return say(`${helpText(row.usage, row.summary, wants)}\n\n${EXIT_CODES}`);
+  return command.handler(args, io);
+}
 
 /**
  * Run the command line.
@@ -18,41 +57,8 @@ const COMMANDS: readonly Row[] = [];
  * @returns the exit code: 0 fine, 1 done with findings, 2 not done.
  */
 export async function main(argv: readonly string[], io: Io): Promise<number> {
-  let exit: number = EXIT.fine;
-  let asked = false;
-  const wanted = argv.find((word) => !word.startsWith("-"));
-  const parser = yargs([...argv])
-    .scriptName("apei")
-    .usage("$0 <command>\n\nBuild, decode, check and rehearse ACPI Platform Error Interfaces.")
-    .strict()
-    .exitProcess(false)
-    .version(false)
-    .help()
-    .alias("help", "h")
-    .epilogue("Exit codes: 0 fine, 1 done with findings, 2 not done (usage, files, unusable input).");
-  for (const row of COMMANDS) {
-    const name = row.usage.split(" ")[0]!;
-    const loaded = name === wanted ? (await row.load()).command : undefined;
-    parser.command(
-      row.usage,
-      row.summary,
-      (y) => loaded?.builder(y) ?? y,
-      async (args) => {
-        asked = true;
-        exit = await loaded!.handler(args as never, io);
-      },
-    );
-  }
   try {
-    const text = await new Promise<string>((resolve, reject) => {
-      // With a callback yargs hands over help texts instead of printing them.
-      parser
-        .demandCommand(1, "name a command")
-        .parse([...argv], {}, (error: Error | undefined, _args: unknown, output: string) => (error ? reject(usage(error, output)) : resolve(output)));
-    });
-    if (text !== "") io.stdout.write(`${text}\n`);
-    else if (!asked) return EXIT.failed;
-    return exit;
+    return await run(argv, io);
   } catch (error) {
     if (error instanceof UsageError || error instanceof DecodeError || error instanceof EncodeError) {
       io.stderr.write(`apei: ${error.message}\n`);
@@ -61,6 +67,3 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
     throw error;
   }
 }
-
-const usage = (error: Error, output: string): Error =>
-  output === "" || error instanceof DecodeError || error instanceof EncodeError || error instanceof UsageError ? error : new UsageError(error.message);

@@ -2,9 +2,14 @@
 import { statusBlockFormat } from "../acpi/status-block.ts";
 import { tableFormats } from "../acpi/table-format.ts";
 import { cperFormat } from "../cper/record-codec.ts";
-import { sectionTypes } from "../cper/registry.ts";
-import type { Format } from "../layout/index.ts";
+import type { Format, SectionRegistry } from "../layout/index.ts";
 import { fwCfgDirectoryFormat } from "../loader/fw-cfg.ts";
 import { tableLoaderFormat } from "../loader/script.ts";
 
-export const FORMATS: readonly Format[] = [cperFormat(sectionTypes), ...tableFormats, tableLoaderFormat, fwCfgDirectoryFormat, statusBlockFormat(sectionTypes)];
+export const formatsFor = (registry: SectionRegistry): readonly Format[] => [
+  cperFormat(registry),
+  ...tableFormats,
+  tableLoaderFormat,
+  fwCfgDirectoryFormat,
+  statusBlockFormat(registry),
+];

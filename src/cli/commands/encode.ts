@@ -1,0 +1,30 @@
+/** `apei encode`: the bytes of a JSON document. */
+import { documentsOf } from "../../input/document.ts";
+import { checkDocument } from "../../input/schema-check.ts";
+import { type Json, UsageError } from "../../layout/index.ts";
+import { readInput, writeBinary } from "../files.ts";
+import { type Command, EXIT } from "../io.ts";
+import { registryWith } from "../section-modules.ts";
+
+export const command: Command = {
+  builder: (args) =>
+    args
+      .positional("file", { type: "string", demandOption: true, describe: "JSON as decode --json writes it; - is standard input" })
+      .option("out", { type: "string", describe: "file to write; without it standard output, unless that is a terminal" })
+      .option("sections", { type: "string", array: true, describe: "module that adds section types of its own" }),
+  handler: async (args, io) => {
+    const file = args["file"] as string;
+    const documents = documentsOf(await registryWith((args["sections"] as string[] | undefined) ?? []));
+    const text = new TextDecoder("utf-8").decode(await readInput(file, io));
+    let json: Json;
+    try {
+      json = JSON.parse(text);
+    } catch (error) {
+      throw new UsageError(`${file}: is no JSON: ${(error as Error).message}`);
+    }
+    const problem = await checkDocument(json, documents);
+    if (problem !== undefined) throw new UsageError(`${file}: ${problem}`);
+    await writeBinary(args["out"] as string | undefined, documents.encode(json), io);
+    return EXIT.fine;
+  },
+};

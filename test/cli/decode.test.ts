@@ -1,0 +1,106 @@
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { apei } from "../support/cli.ts";
+import { hex } from "../support/hex.ts";
+
+/** A record as UEFI 2.11 N.2 lays it out: one platform memory section of the old 73 bytes. */
+const RECORD = hex`
+  43504552 0101 ffffffff 0100 02000000 02000000 11010000  # signature, revision, end, 1 section, corrected, timestamp valid, 273 bytes
+  0100120005070320                                        # 2003-07-05 12:00:01, see the digits: seconds first
+  00000000000000000000000000000000 00000000000000000000000000000000
+  00000000000000000000000000000000 00000000000000000000000000000000
+  0100000000000000 00000000 0000000000000000 000000000000000000000000
+  c8000000 49000000 0003 02 00 01000000 1411bca5646fde4eb8633e83ed7c83b1   # offset 200, 73 bytes, FRU text valid, primary, platform memory
+  00000000000000000000000000000000 02000000 43707530000000000000000000000000000000 00
+  0240000000000000 0000000000000000 0050341200000000 0000000000000000      # valid: address, type; address 0x12345000
+  0000 0000 0000 0000 0000 0000 0000 0000 0000000000000000 0000000000000000 0000000000000000
+  02                                                       # single-bit ECC
+`;
+const folder = mkdtempSync(join(tmpdir(), "apei-decode-"));
+const file = (name: string, content: Uint8Array | string) => {
+  writeFileSync(join(folder, name), content);
+  return join(folder, name);
+};
+
+describe("decode and encode", () => {
+  test("one line first, then the tree; what it was taken for on stderr", async () => {
+    const { exit, out, err } = await apei(["decode", file("record.bin", RECORD)]);
+    expect(out.split("\n")[0]).toMatch(/^Corrected platform memory error, single-bit ECC, physical address 0x12345000, FRU 'Cpu0'$/i);
+    expect(out).toContain("\nsection 0: Platform Memory Error\n");
+    expect(err).toMatch(/record\.bin: taken for common platform error record, 273 bytes/);
+    expect(exit).toBe(1); // 73 bytes are not 80: a finding
+  });
+  test("JSON back to the same bytes, from standard input to a file", async () => {
+    const { out } = await apei(["decode", "-", "--json"], RECORD);
+    expect(JSON.parse(out).input).toMatchObject({ file: "-", bytes: 273, took: "common platform error record" });
+    const target = join(folder, "again.bin");
+    expect(await apei(["encode", "-", "--out", target], out)).toMatchObject({ exit: 0, out: "" });
+    expect(new Uint8Array(readFileSync(target))).toEqual(RECORD);
+  });
+  test("several files make a list", async () => {
+    const one = file("one.bin", RECORD);
+    expect(JSON.parse((await apei(["decode", one, one, "--json"])).out)).toHaveLength(2);
+  });
+  test("every byte once in the hex view", async () => {
+    const { out } = await apei(["decode", file("record.bin", RECORD), "--hex"]);
+    const bytes = out
+      .split("\n")
+      .flatMap((line) => /^[0-9a-f]{4,} {2}((?:[0-9a-f]{2} )*[0-9a-f]{2})(?: |$)/.exec(line)?.[1]?.split(" ") ?? [])
+      .map((pair) => Number.parseInt(pair, 16));
+    expect(new Uint8Array(bytes)).toEqual(RECORD);
+    expect(out).toContain("sections[0].body.physicalAddress = 0x12345000");
+  });
+  test("a bare section by name or GUID", async () => {
+    const body = file("body.bin", RECORD.slice(200));
+    for (const name of ["platformMemory", "A5BC1114-6F64-4EDE-B863-3E83ED7C83B1"])
+      expect((await apei(["decode", body, "--section", name])).out).toMatch(/^Platform Memory Error: single-bit ECC, physical address 0x12345000/);
+  });
+  test("unknown bytes are raw, and say so", async () => {
+    const { exit, out } = await apei(["decode", file("noise.bin", new Uint8Array([1, 2, 3]))]);
+    expect(exit).toBe(1);
+    expect(out).toContain("no known format");
+  });
+  test.each<[string[], RegExp]>([
+    [["decode", "/nowhere/at/all"], /\/nowhere\/at\/all: no such file/],
+    [["decode", "-", "--as", "nothing"], /nothing is no known format; there are .*cper/],
+    [["decode", "-", "--section", "nothing"], /nothing is neither a GUID nor a section type; there are .*platformMemory/],
+    [["decode"], /Not enough non-option arguments|files/],
+    [["decode", "-", "--jsn"], /jsn/],
+    [["schema", "nothing"], /there is no schema nothing/],
+  ])("%j fails with a reason", async (argv, message) => {
+    const { exit, err, out } = await apei(argv);
+    expect(exit).toBe(2);
+    expect(err).toMatch(message);
+    expect(out).toBe("");
+  });
+});
+
+describe("encode names what is wrong", () => {
+  const wrong = async (path: readonly (string | number)[], value: unknown): Promise<string> => {
+    const json = JSON.parse((await apei(["decode", "-", "--json"], RECORD)).out) as Record<string | number, unknown>;
+    const owner = path.slice(0, -1).reduce((at, name) => at[name] as Record<string | number, unknown>, json);
+    if (value === undefined) delete owner[path.at(-1)!];
+    else owner[path.at(-1)!] = value;
+    const { exit, err } = await apei(["encode", "-", "--out", join(folder, "never.bin")], JSON.stringify(json));
+    expect(exit).toBe(2);
+    return err;
+  };
+  const body = ["sections", 0, "body"] as const;
+  test.each<[string, (string | number)[], unknown, string]>([
+    ["a misspelt member", ["header", "severty"], 1, "header.severty: the Record Header has no such member"],
+    ["a name that is none", ["header", "severity"], "bad", 'header.severity: "bad" is none of recoverable, fatal, corrected, informational'],
+    ["a missing member", ["sections", 0, "descriptor", "sectionOffset"], undefined, "sections[0].descriptor.sectionOffset: missing"],
+    ["a number too large", ["header", "sectionCount"], 65536, "header.sectionCount: 65536 is above 65535, the most that fits"],
+    ["a wrong type", [...body, "node"], "x", 'sections[0].body.node: "x" is no integer'],
+    ["64 bits as a number that may be rounded", [...body, "physicalAddress"], 5, "sections[0].body.physicalAddress: 5 is no string"],
+    ["an unknown format", ["format"], "elf", 'format: "elf" is none of'],
+    ["an unknown bit", [...body, "validation", "nothing"], true, "sections[0].body.validation.nothing: "],
+  ])("%s", async (_name, path, value, message) => {
+    expect(await wrong(path, value)).toContain(message);
+  });
+  test("text that is no JSON", async () => {
+    expect((await apei(["encode", "-"], "{")).err).toMatch(/-: is no JSON/);
+  });
+});
