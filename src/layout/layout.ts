@@ -221,7 +221,11 @@ function zeroOf(node: FixedNode): unknown {
   }
 }
 /** Let builders leave this field out: it is zero then. */
-export const orZero = <T, N extends FixedNode>(node: Layout<T, Need, N>): Layout<T, "optional", N> => initially(node, zeroOf(node) as T);
+export function orZero<F extends FixedFields>(node: Struct<F>): Layout<Values<F>, "optional", Omit<StructNode, "fields"> & { readonly fields: F }>;
+export function orZero<T, N extends FixedNode>(node: Layout<T, Need, N>): Layout<T, "optional", N>;
+export function orZero(node: FixedNode): FixedNode {
+  return { ...node, initial: zeroOf(node) };
+}
 /** Show this number in hexadecimal. 64-bit numbers always are. */
 export const hex = <T, W extends Need>(node: Layout<T, W, UintNode>): Layout<T, W, UintNode> => ({ ...node, base: 16 }) as Layout<T, W, UintNode>;
 /** Name the validation bits that make this field valid, where the bit is not named like the field. */
@@ -352,7 +356,36 @@ export function fieldOffset<F extends AnyFields>(layout: { readonly name: string
   throw new TypeError(`${layout.name} has no ${name} at a fixed offset`);
 }
 
-const splitWords = (name: string) => name.replace(/([a-z0-9])([A-Z])/g, "$1 $2").toLowerCase();
+/** Words that people write otherwise than in lower case. */
+const SPELLED: Readonly<Record<string, string>> = Object.fromEntries(
+  [
+    "ACS",
+    "AER",
+    "BDF",
+    "CPUID",
+    "CRC",
+    "DLLP",
+    "DMWr",
+    "DVSEC",
+    "ECC",
+    "ECRC",
+    "IDE",
+    "MIDR",
+    "MPIDR",
+    "MSR",
+    "PCRC",
+    "PLDM",
+    "PSCI",
+    "RCRB",
+    "TLB",
+    "TLP",
+  ].map((word) => [word.toLowerCase(), word]),
+);
+const splitWords = (name: string) =>
+  name
+    .replace(/([a-z0-9])([A-Z])/g, "$1 $2")
+    .toLowerCase()
+    .replace(/[a-z]+/g, (word) => SPELLED[word] ?? word);
 /** The words shown for a field name: `physicalAddress` is "physical address". */
 export const fieldLabel = splitWords;
 /** The words shown for an enumeration's value; unknown values are "unknown (n)". */

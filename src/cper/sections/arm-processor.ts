@@ -3,19 +3,25 @@ import {
   bits,
   blob,
   choice,
+  decode,
   type Encodable,
+  encode,
+  fieldTrees,
   hex,
+  hexNumber,
   initially,
   list,
   oneOf,
   orZero,
   type Parsed,
   padding,
+  parse,
   ref,
   reserved,
   type SectionType,
   sequence,
   struct,
+  type Tree,
   u8,
   u16,
   u32,
@@ -36,6 +42,8 @@ import {
   ArmSystemRegisters,
 } from "./arm-registers.ts";
 import { TRANSACTION_TYPE } from "./ia32x64.ts";
+import { midrWords, mpidrWords } from "./processor-id.ts";
+import { flagWords, known, listed, memberTrees, phrase } from "./words.ts";
 
 /**
  * The type byte is kept as the number it is: three encodings of it are in circulation, and nothing in the
@@ -156,6 +164,104 @@ export const ArmBusError = struct("ARM Bus Error", 8, "UEFI 2.11 N.2.4.4.1, ARM 
   }),
 });
 
+/** The kinds of error the type byte tells apart. */
+export type ArmErrorKind = "cache" | "tlb" | "bus" | "microArchitectural";
+const KINDS: readonly ArmErrorKind[] = ["cache", "tlb", "bus", "microArchitectural"];
+const KIND_WORDS: Readonly<Record<ArmErrorKind, string>> = { cache: "cache", tlb: "TLB", bus: "bus", microArchitectural: "micro-architectural" };
+
+/**
+ * The encodings of the type byte in circulation: a number up to UEFI 2.9; bits from bit 1 as UEFI 2.9A and 2.10
+ * are implemented by Linux and QEMU's scripts; bits from bit 0 as UEFI 2.11 prints and libcper implements.
+ */
+export const ARM_TYPE_ENCODINGS = {
+  "uefi-2.9": "UEFI 2.9 and before",
+  "uefi-2.10": "UEFI 2.10 and Linux",
+  "uefi-2.11": "UEFI 2.11",
+} as const;
+export type ArmTypeEncoding = keyof typeof ARM_TYPE_ENCODINGS;
+
+/** The kinds of error a type byte names in one encoding; undefined when it is no value of that encoding. */
+export function armErrorKinds(type: number, encoding: ArmTypeEncoding): readonly ArmErrorKind[] | undefined {
+  if (encoding === "uefi-2.9") return KINDS[type] && [KINDS[type]];
+  const shift = encoding === "uefi-2.10" ? 1 : 0;
+  if (type === 0 || (type & ~(15 << shift)) !== 0) return undefined;
+  return KINDS.filter((_, i) => (type >> shift) & (1 << i));
+}
+
+/** The type byte for kinds of error in one encoding. @throws TypeError for several kinds where the encoding has only one. */
+export function armErrorType(kinds: readonly ArmErrorKind[], encoding: ArmTypeEncoding): number {
+  const numbers = kinds.map((kind) => KINDS.indexOf(kind));
+  if (encoding !== "uefi-2.9") return numbers.reduce((byte, number) => byte | (1 << (number + (encoding === "uefi-2.10" ? 1 : 0))), 0);
+  if (numbers.length !== 1) throw new TypeError("before UEFI 2.9A the type of an ARM processor error is exactly one kind");
+  return numbers[0]!;
+}
+
+const INFORMATION: Readonly<Partial<Record<ArmErrorKind, typeof ArmCacheError | typeof ArmTlbError | typeof ArmBusError>>> = {
+  cache: ArmCacheError,
+  tlb: ArmTlbError,
+  bus: ArmBusError,
+};
+const Word64 = struct("Error Information", 8, "UEFI 2.11 N.2.4.4.1", { value: u64("The field as it is") });
+
+/** The error information as the structure it is for a kind of error; undefined for micro-architectural errors, whose layout is the vendor's. */
+export function armErrorInformation(kind: ArmErrorKind, value: bigint): object | undefined {
+  const layout = INFORMATION[kind];
+  return layout && decode(layout as typeof ArmCacheError, encode(Word64, { value }));
+}
+/** The error information word from its structure, such as `{ validation: { level: true }, details: { level: 2 } }`. */
+export const armErrorInformationWord = (kind: "cache" | "tlb" | "bus", value: object): bigint =>
+  decode(Word64, encode(INFORMATION[kind] as typeof ArmCacheError, value as never)).value;
+
+interface Reading {
+  readonly encodings: readonly ArmTypeEncoding[];
+  readonly kinds: readonly ArmErrorKind[];
+}
+/** What the type byte says in each encoding that has it, equal readings together; the most used encoding first. */
+function readings(type: number): Reading[] {
+  const out = new Map<string, { encodings: ArmTypeEncoding[]; kinds: readonly ArmErrorKind[] }>();
+  for (const encoding of ["uefi-2.10", "uefi-2.11", "uefi-2.9"] as const) {
+    const kinds = armErrorKinds(type, encoding);
+    if (!kinds) continue;
+    const key = kinds.join();
+    if (out.has(key)) out.get(key)!.encodings.push(encoding);
+    else out.set(key, { encodings: [encoding], kinds });
+  }
+  return [...out.values()];
+}
+const kindWords = (kinds: readonly ArmErrorKind[]) => `${listed(kinds.map((kind) => KIND_WORDS[kind]))} error`;
+const bySource = (reading: Reading) => `by ${listed(reading.encodings.map((encoding) => ARM_TYPE_ENCODINGS[encoding]))}`;
+
+function typeWords(type: number): string {
+  const found = readings(type);
+  if (found.length === 0) return `error of unknown type ${hexNumber(type)}`;
+  if (found.length === 1) return kindWords(found[0]!.kinds);
+  return listed(
+    found.map((reading) => `${kindWords(reading.kinds)} ${bySource(reading)}`),
+    "or",
+  );
+}
+
+const countWords = (count: number) => (count === 0 ? "" : count === 1 ? "several times" : `${count} times`);
+
+const errorInfoPhrase = (info: ArmErrorInfo): string =>
+  phrase(
+    info.errorType === undefined ? undefined : typeWords(info.errorType),
+    known(info, "multipleError", info.multipleError, countWords),
+    known(info, "flags", info.flags, (value) => flagWords(value).join(", ")),
+    known(info, "virtualFaultAddress", info.virtualFaultAddress, (value) => `virtual address ${hexNumber(value)}`),
+    known(info, "physicalFaultAddress", info.physicalFaultAddress, (value) => `physical address ${hexNumber(value)}`),
+  );
+
+/** One heading for each reading of the type, with the error information as that kind lays it out. */
+const readingTrees = (info: ArmErrorInfo): Tree[] =>
+  readings(info.errorType ?? 0).map((reading) => {
+    const [kind] = reading.kinds;
+    const layout = reading.kinds.length === 1 ? INFORMATION[kind!] : undefined;
+    const value =
+      layout && info.validation?.errorInformation && info.errorInformation !== undefined ? armErrorInformation(kind!, info.errorInformation) : undefined;
+    return { label: kindWords(reading.kinds), text: bySource(reading), ...(layout && value && { children: memberTrees(layout, value) }) };
+  });
+
 export const ARM_CONTEXT_TYPE = {
   aarch32General: [0, "AArch32 general purpose registers"],
   aarch32El1: [1, "AArch32 EL1 context registers"],
@@ -210,9 +316,85 @@ export const ArmProcessor = sequence("ARM Processor Error", "UEFI 2.11 N.2.4.4",
 export type ArmProcessor = Parsed<typeof ArmProcessor>;
 export type ArmProcessorInput = Encodable<typeof ArmProcessor>;
 
+/** Miscellaneous system registers by the name an assembler takes: `S3_0_C5_C3_1`. */
+function systemRegisterTrees(context: ArmContext, index: number): Tree[] {
+  if (context.contextType !== "systemRegisters" || !context.registers || context.registers instanceof Uint8Array) return [];
+  const { registers = [] } = context.registers as Parsed<typeof ArmSystemRegisters>;
+  return [
+    {
+      label: `context ${index}`,
+      children: registers.map(({ encoding = {}, value = 0n }) => ({
+        label: `S${2 + (encoding.o0 ?? 0)}_${encoding.op1 ?? 0}_C${encoding.crn ?? 0}_C${encoding.crm ?? 0}_${encoding.op2 ?? 0}`,
+        text: hexNumber(value),
+      })),
+    },
+  ];
+}
+
+/** The section with its contexts back to back, the way libcper writes them. */
+const { padding: _padding, ...unpadded } = ArmContext.fields;
+const UnpaddedContext = sequence("ARM Processor Context Information", "UEFI 2.11 N.2.4.4.2 without padding, as libcper writes it", unpadded);
+const UnpaddedContexts = sequence("ARM Processor Contexts", "UEFI 2.11 N.2.4.4.2", {
+  contextCount: u16("Context structures"),
+  contexts: list(UnpaddedContext, "Processor context", ref("contextCount")),
+  rest: blob("What follows"),
+});
+
+/**
+ * The specification pads each context to 16 bytes, and Linux reads it so; libcper and QEMU's decoder put them
+ * back to back. Where only the second reading fits the section, it is shown beside the first.
+ */
+function unpaddedTrees(body: ArmProcessor): Tree[] {
+  const count = body.contextCount ?? 0;
+  const first = body.contexts?.[0] as ArmContext | undefined;
+  if (count === 0 || !first || (body.contexts!.length === count && body.contexts!.every((context) => isPlausible(context as ArmContext)))) return [];
+  const whole = encode(ArmProcessor, body as ArmProcessorInput);
+  const { contexts: _contexts, vendorInformation: _vendor, trailing: _trailing, ...before } = body;
+  const from = encode(ArmProcessor, before as ArmProcessorInput).length;
+  const bytes = new Uint8Array(2 + whole.length - from);
+  bytes.set(encode(struct("Count", 2, "", { count: u16("") }), { count }));
+  bytes.set(whole.subarray(from), 2);
+  const value = parse(UnpaddedContexts, bytes) as Parsed<typeof UnpaddedContexts>;
+  const contexts = (value.contexts ?? []) as ArmContext[];
+  if (contexts.length !== count || !contexts.every(isPlausible)) return [];
+  const tree = fieldTrees(UnpaddedContexts, value).find(({ label }) => label === "contexts");
+  return tree
+    ? [{ ...tree, label: "contexts read back to back", note: "as libcper writes them: the padding to 16 bytes the specification asks for is missing" }]
+    : [];
+}
+const isPlausible = (context: ArmContext) =>
+  typeof context.contextType === "string" &&
+  context.trailing === undefined &&
+  (context.registers as { trailing?: unknown } | undefined)?.trailing === undefined;
+
 export const armProcessor: SectionType = {
   guids: ["e19e3d16-bc11-11e4-9caa-c2051d5d46b0"],
   name: "armProcessor",
   title: "ARM Processor Error",
   layout: ArmProcessor,
+  summary: (body: ArmProcessor) =>
+    phrase(
+      ...(body.errorInfos ?? []).map((info) => errorInfoPhrase(info as ArmErrorInfo)),
+      known(body, "mpidr", body.mpidr, (value) => `processor ${mpidrWords(value)}`),
+      known(body, "affinityLevel", body.affinityLevel, (value) => `affinity level ${value}`),
+      known(
+        body,
+        "runningState",
+        body.runningState,
+        (value) => (value.running ? undefined : `not running, PSCI state ${hexNumber(body.psciState ?? 0)}`) ?? "",
+      ),
+    ),
+  explain: (body: ArmProcessor) => [
+    ...(body.midr === undefined ? [] : [{ label: "processor", text: midrWords(body.midr) }]),
+    ...(body.errorInfos ?? []).map((info, i): Tree => {
+      const { errorType } = info as ArmErrorInfo;
+      return {
+        label: `error ${i}, type ${hexNumber(errorType ?? 0)}`,
+        text: readings(errorType ?? 0).length === 0 ? "in no known encoding" : "read as",
+        children: readingTrees(info as ArmErrorInfo),
+      };
+    }),
+    ...(body.contexts ?? []).flatMap((context, i) => systemRegisterTrees(context as ArmContext, i)),
+    ...unpaddedTrees(body),
+  ],
 };

@@ -19,22 +19,21 @@ import {
   u64,
 } from "../../layout/index.ts";
 
+const CxlComponentId = struct("CXL Component Id", 12, "UEFI 2.11 N.2.14", {
+  vendorId: orZero(hex(u16("Vendor"))),
+  deviceId: orZero(hex(u16("Device"))),
+  function: orZero(hex(u8("Function"))),
+  device: orZero(hex(u8("Device"))),
+  bus: orZero(hex(u8("Bus"))),
+  segment: orZero(hex(u16("Segment"))),
+  slot: bits(2, "Slot", { number: [3, 13] }),
+  reserved: reserved(1),
+});
 /** The fields before the event record (UEFI 2.11 N.2.14). */
 const FRAME = {
   length: orZero(u32("Bytes of the whole section")),
   validation: bits(8, "Which fields hold data", { deviceId: 0, serialNumber: 1, event: 2 }),
-  deviceId: orZero(
-    struct("CXL Component Id", 12, "UEFI 2.11 N.2.14", {
-      vendorId: orZero(hex(u16("Vendor"))),
-      deviceId: orZero(hex(u16("Device"))),
-      function: orZero(hex(u8("Function"))),
-      device: orZero(hex(u8("Device"))),
-      bus: orZero(hex(u8("Bus"))),
-      segment: orZero(hex(u16("Segment"))),
-      slot: bits(2, "Slot", { number: [3, 13] }),
-      reserved: reserved(1),
-    }),
-  ),
+  deviceId: orZero(CxlComponentId),
   serialNumber: orZero(u64("Device serial number")),
 };
 

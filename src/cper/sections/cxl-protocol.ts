@@ -105,6 +105,15 @@ export const CxlDvsec = sequence("CXL DVSEC", "PCI Express 6.2, 7.9.6; CXL 3.1, 
 const addressed = { rcd: CxlAgentAddress, device: CxlAgentAddress, logicalDevice: CxlAgentAddress, fmLogicalDevice: CxlAgentAddress };
 const ports = { rootPort: CxlAgentAddress, downstreamSwitchPort: CxlAgentAddress, upstreamSwitchPort: CxlAgentAddress };
 
+const CxlDeviceId = struct("CXL Device Id", 16, "UEFI 2.11 N.2.13", {
+  vendorId: orZero(hex(u16("Vendor"))),
+  deviceId: orZero(hex(u16("Device"))),
+  subsystemVendorId: orZero(hex(u16("Subsystem vendor"))),
+  subsystemId: orZero(hex(u16("Subsystem"))),
+  classCode: orZero(hex(u16("Class and subclass"))),
+  slot: bits(2, "Slot", { number: [3, 13] }),
+  reserved: reserved(4),
+});
 export const CxlProtocol = sequence("CXL Protocol Error", "UEFI 2.11 N.2.13", {
   validation: bits(8, "Which fields hold data", {
     agentType: 0,
@@ -122,17 +131,7 @@ export const CxlProtocol = sequence("CXL Protocol Error", "UEFI 2.11 N.2.13", {
     ref("agentType", { scale: 0, bias: 8 }),
     choice(ref("agentType"), "Where the agent is", { ...addressed, ...ports, rchDownstreamPort: CxlRcrbAddress }),
   ),
-  deviceId: orZero(
-    struct("CXL Device Id", 16, "UEFI 2.11 N.2.13", {
-      vendorId: orZero(hex(u16("Vendor"))),
-      deviceId: orZero(hex(u16("Device"))),
-      subsystemVendorId: orZero(hex(u16("Subsystem vendor"))),
-      subsystemId: orZero(hex(u16("Subsystem"))),
-      classCode: orZero(hex(u16("Class and subclass"))),
-      slot: bits(2, "Slot", { number: [3, 13] }),
-      reserved: reserved(4),
-    }),
-  ),
+  deviceId: orZero(CxlDeviceId),
   serialNumber: orZero(u64("Device serial number")),
   capability: orZero(PcieCapability),
   dvsecLength: orZero(u16("Bytes of the DVSEC")),

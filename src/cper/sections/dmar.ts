@@ -66,6 +66,21 @@ const VTD_GLOBAL = {
   translation: 31,
 } as const;
 
+const VtdFaultRecord = struct("VT-d Fault Record", 16, "Intel VT-d 4.1, 11.4.13", {
+  faultInformation: orZero(u64("Page of the fault in bits 63:12")),
+  source: bits(8, "Origin and reason", {
+    sourceId: [0, 16],
+    type2: 28,
+    privilegeMode: 29,
+    executePermission: 30,
+    pasidPresent: 31,
+    faultReason: [32, 8],
+    pasid: [40, 20],
+    addressType: [60, 2],
+    type1: 62,
+    fault: 63,
+  }),
+});
 export const VtdDmar = struct("VT-d DMAr Error", 144, "UEFI 2.11 N.2.11.2; registers as in Intel VT-d 4.1 chapter 11", {
   version: bits(1, "Version register", { minor: [0, 4], major: [4, 4] }),
   revision: orZero(u8("Revision of the remapping reporting structure")),
@@ -140,23 +155,7 @@ export const VtdDmar = struct("VT-d DMAr Error", 144, "UEFI 2.11 N.2.11.2; regis
     faultRecordIndex: [8, 8],
   }),
   reserved: reserved(12),
-  faultRecord: orZero(
-    struct("VT-d Fault Record", 16, "Intel VT-d 4.1, 11.4.13", {
-      faultInformation: orZero(u64("Page of the fault in bits 63:12")),
-      source: bits(8, "Origin and reason", {
-        sourceId: [0, 16],
-        type2: 28,
-        privilegeMode: 29,
-        executePermission: 30,
-        pasidPresent: 31,
-        faultReason: [32, 8],
-        pasid: [40, 20],
-        addressType: [60, 2],
-        type1: 62,
-        fault: 63,
-      }),
-    }),
-  ),
+  faultRecord: orZero(VtdFaultRecord),
   rootEntry: orZero(bytes(16, "Root table entry of the requester")),
   contextEntry: orZero(bytes(16, "Context table entry of the requester")),
   ...PAGE_TABLE,
@@ -164,6 +163,29 @@ export const VtdDmar = struct("VT-d DMAr Error", 144, "UEFI 2.11 N.2.11.2; regis
 export type VtdDmar = Parsed<typeof VtdDmar>;
 export type VtdDmarInput = Encodable<typeof VtdDmar>;
 
+const IommuEventLogEntry = struct("IOMMU Event Log Entry", 16, "AMD 48882, 2.5", {
+  event: bits(8, "What happened; bits 59:32 depend on the event", {
+    deviceId: [0, 16],
+    pasidHigh: [16, 4],
+    detail: [32, 28],
+    code: {
+      at: [60, 4],
+      names: {
+        illegalDeviceTableEntry: 1,
+        ioPageFault: [2, "I/O page fault"],
+        deviceTableHardwareError: 3,
+        pageTableHardwareError: 4,
+        illegalCommand: 5,
+        commandHardwareError: 6,
+        iotlbInvalidateTimeOut: [7, "IOTLB invalidation time-out"],
+        invalidDeviceRequest: 8,
+        invalidPprRequest: [9, "invalid PPR request"],
+        eventCounterZero: 10,
+      },
+    },
+  }),
+  address: orZero(u64("Address of the event")),
+});
 export const IommuDmar = struct("IOMMU DMAr Error", 144, "UEFI 2.11 N.2.11.3; registers as in AMD I/O Virtualization Technology (48882)", {
   revision: orZero(u8("Revision of the IOMMU specification")),
   reserved1: reserved(7),
@@ -199,31 +221,7 @@ export const IommuDmar = struct("IOMMU DMAr Error", 144, "UEFI 2.11 N.2.11.3; re
     guestLogRunning: 10,
   }),
   reserved2: reserved(8),
-  eventLogEntry: orZero(
-    struct("IOMMU Event Log Entry", 16, "AMD 48882, 2.5", {
-      event: bits(8, "What happened; bits 59:32 depend on the event", {
-        deviceId: [0, 16],
-        pasidHigh: [16, 4],
-        detail: [32, 28],
-        code: {
-          at: [60, 4],
-          names: {
-            illegalDeviceTableEntry: 1,
-            ioPageFault: [2, "I/O page fault"],
-            deviceTableHardwareError: 3,
-            pageTableHardwareError: 4,
-            illegalCommand: 5,
-            commandHardwareError: 6,
-            iotlbInvalidateTimeOut: [7, "IOTLB invalidation time-out"],
-            invalidDeviceRequest: 8,
-            invalidPprRequest: [9, "invalid PPR request"],
-            eventCounterZero: 10,
-          },
-        },
-      }),
-      address: orZero(u64("Address of the event")),
-    }),
-  ),
+  eventLogEntry: orZero(IommuEventLogEntry),
   reserved3: reserved(16),
   deviceTableEntry: orZero(array(4, u64("Eight bytes of the entry"), "Device table entry of the requester")),
   ...PAGE_TABLE,

@@ -5,6 +5,7 @@ import {
   type Encodable,
   guid,
   hex,
+  hexNumber,
   list,
   oneOf,
   orZero,
@@ -15,11 +16,15 @@ import {
   type SectionType,
   sequence,
   struct,
+  type Tree,
   u16,
   u32,
   u64,
+  valueLabel,
   window,
 } from "../../layout/index.ts";
+import { cpuidWords, msrName } from "./processor-id.ts";
+import { known, memberPhrase, memberTrees, phrase } from "./words.ts";
 import { FxsaveArea, Ia32Registers, X64Registers } from "./x86-registers.ts";
 
 export const X86_ERROR_TYPE = {
@@ -189,6 +194,13 @@ export const X86Context = sequence("IA32/X64 Processor Context Information", "UE
 });
 export type X86Context = Parsed<typeof X86Context>;
 
+const CpuidInformation = struct("CPUID Information", 48, "UEFI 2.11 N.2.4.2", {
+  eax: orZero(u64("CPUID function 1 EAX")),
+  ebx: orZero(u64("CPUID function 1 EBX")),
+  ecx: orZero(u64("CPUID function 1 ECX")),
+  edx: orZero(u64("CPUID function 1 EDX")),
+  reserved: reserved(16),
+});
 export const Ia32x64Processor = sequence("IA32/X64 Processor Error", "UEFI 2.11 N.2.4.2", {
   validation: bits(8, "Which fields hold data, and how many structures follow", {
     localApicId: 0,
@@ -197,24 +209,70 @@ export const Ia32x64Processor = sequence("IA32/X64 Processor Error", "UEFI 2.11 
     contextCount: [8, 6],
   }),
   localApicId: orZero(u64("Local APIC id of the processor")),
-  cpuid: orZero(
-    struct("CPUID Information", 48, "UEFI 2.11 N.2.4.2", {
-      eax: orZero(u64("CPUID function 1 EAX")),
-      ebx: orZero(u64("CPUID function 1 EBX")),
-      ecx: orZero(u64("CPUID function 1 ECX")),
-      edx: orZero(u64("CPUID function 1 EDX")),
-      reserved: reserved(16),
-    }),
-  ),
+  cpuid: orZero(CpuidInformation),
   errorInfos: list(X86ErrorInfo, "Processor error information", ref("validation.errorInfoCount")),
   contexts: list(X86Context, "Processor context", ref("validation.contextCount")),
 });
 export type Ia32x64Processor = Parsed<typeof Ia32x64Processor>;
 export type Ia32x64ProcessorInput = Encodable<typeof Ia32x64Processor>;
 
+const CHECKS: Readonly<
+  Record<string, { readonly words: string; readonly layout: typeof CacheCheck | typeof TlbCheck | typeof BusCheck | typeof MicroArchitectureCheck }>
+> = {
+  [X86_ERROR_TYPE.cache]: { words: "cache", layout: CacheCheck },
+  [X86_ERROR_TYPE.tlb]: { words: "TLB", layout: TlbCheck },
+  [X86_ERROR_TYPE.bus]: { words: "bus", layout: BusCheck },
+  [X86_ERROR_TYPE.microArchitecture]: { words: "micro-architecture", layout: MicroArchitectureCheck },
+};
+type Info = Pick<X86ErrorInfo, "errorType" | "validation" | "checkInformation" | "targetIdentifier" | "instructionPointer">;
+const checkLayout = (info: Info) => CHECKS[info.errorType ?? ""]?.layout;
+const kindWords = (info: Info) => `${CHECKS[info.errorType ?? ""]?.words ?? "unknown kind of"} error`;
+
+function errorInfoPhrase(info: Info): string {
+  const layout = checkLayout(info);
+  const check = info.checkInformation;
+  const details =
+    layout && check && !(check instanceof Uint8Array) ? known(info, "checkInformation", check as object, (value) => memberPhrase(layout, value)) : undefined;
+  return phrase(
+    `${kindWords(info)}${details ? ` (${details})` : ""}`,
+    known(info, "targetIdentifier", info.targetIdentifier, (value) => `target ${hexNumber(value)}`),
+    known(info, "instructionPointer", info.instructionPointer, (value) => `instruction pointer ${hexNumber(value)}`),
+  );
+}
+
+/** Consecutive MSRs by name. */
+function msrTrees(context: X86Context): Tree[] {
+  const { registers } = context;
+  if (context.contextType !== "msr" || context.msrAddress === undefined || !registers || registers instanceof Uint8Array) return [];
+  const values = (registers as { registers?: { value?: bigint }[] }).registers ?? [];
+  return values.flatMap(({ value }, i) => {
+    const address = context.msrAddress! + i;
+    return value === undefined ? [] : [{ label: `MSR ${hexNumber(address)}`, text: hexNumber(value), ...(msrName(address) && { note: msrName(address)! }) }];
+  });
+}
+
 export const ia32x64Processor: SectionType = {
   guids: ["dc3ea0b0-a144-4797-b95b-53fa242b6e1d"],
   name: "ia32x64Processor",
   title: "IA32/X64 Processor Error",
   layout: Ia32x64Processor,
+  summary: (body: Ia32x64Processor) =>
+    phrase(
+      known(body, "localApicId", body.localApicId, (value) => `local APIC id ${hexNumber(value)}`),
+      ...(body.errorInfos ?? []).map(errorInfoPhrase),
+    ),
+  explain: (body: Ia32x64Processor) => {
+    const out: Tree[] = [];
+    if (body.validation?.cpuid && body.cpuid?.eax !== undefined) out.push({ label: "processor", text: cpuidWords(body.cpuid.eax) });
+    (body.errorInfos ?? []).forEach((info, i) => {
+      const layout = checkLayout(info);
+      if (layout && info.checkInformation && !(info.checkInformation instanceof Uint8Array) && info.validation?.checkInformation)
+        out.push({ label: `error ${i}`, text: kindWords(info), children: memberTrees(layout, info.checkInformation) });
+    });
+    (body.contexts ?? []).forEach((context, i) => {
+      const children = msrTrees(context as X86Context);
+      if (children.length > 0) out.push({ label: `context ${i}`, text: valueLabel(X86_CONTEXT_TYPE, "msr"), children });
+    });
+    return out;
+  },
 };

@@ -60,21 +60,20 @@ export type PciBusInput = Encodable<typeof PciBus>;
 
 const RegisterPair = struct("PCI Register Data Pair", 16, "UEFI 2.11 N.2.9", { address: u64("Address of the register"), value: u64("Its value") });
 
+const PciComponentId = struct("PCI Component Id", 16, "UEFI 2.11 N.2.9", {
+  vendorId: orZero(hex(u16("Vendor"))),
+  deviceId: orZero(hex(u16("Device"))),
+  classCode: orZero(hex(u24("Class, subclass, interface"))),
+  function: orZero(hex(u8("Function"))),
+  device: orZero(hex(u8("Device"))),
+  bus: orZero(hex(u8("Bus"))),
+  segment: orZero(hex(u8("Segment"))),
+  reserved: reserved(5),
+});
 export const PciComponent = sequence("PCI/PCI-X Component Error", "UEFI 2.11 N.2.9", {
   validation: bits(8, "Which fields hold data", { errorStatus: 0, deviceId: 1, memoryCount: 2, ioCount: 3, registerPairs: 4 }),
   errorStatus: ErrorStatus,
-  deviceId: orZero(
-    struct("PCI Component Id", 16, "UEFI 2.11 N.2.9", {
-      vendorId: orZero(hex(u16("Vendor"))),
-      deviceId: orZero(hex(u16("Device"))),
-      classCode: orZero(hex(u24("Class, subclass, interface"))),
-      function: orZero(hex(u8("Function"))),
-      device: orZero(hex(u8("Device"))),
-      bus: orZero(hex(u8("Bus"))),
-      segment: orZero(hex(u8("Segment"))),
-      reserved: reserved(5),
-    }),
-  ),
+  deviceId: orZero(PciComponentId),
   memoryCount: orZero(u32("Memory mapped registers")),
   ioCount: orZero(u32("Programmed I/O registers")),
   memoryRegisters: validBy(list(RegisterPair, "Memory mapped registers", ref("memoryCount")), "registerPairs"),

@@ -62,6 +62,23 @@ const BRIDGE_CONTROL = {
   discardTimerSerr: 11,
 } as const;
 
+const PcieVersion = struct("PCI Express Version", 4, "UEFI 2.11 N.2.7", {
+  minor: orZero(hex(u8("Minor version, BCD"))),
+  major: orZero(hex(u8("Major version, BCD"))),
+  reserved: reserved(2),
+});
+const PcieDeviceId = struct("PCI Express Device Id", 16, "UEFI 2.11 N.2.7", {
+  vendorId: orZero(hex(u16("Vendor"))),
+  deviceId: orZero(hex(u16("Device"))),
+  classCode: orZero(hex(u24("Class, subclass, interface"))),
+  function: orZero(hex(u8("Function; with rcrb, bits 7:0 of the register block's address"))),
+  device: orZero(hex(u8("Device; with rcrb, bits 15:8 of the register block's address"))),
+  segment: orZero(hex(u16("Segment; with rcrb, bits 31:16 of the register block's address"))),
+  primaryBus: orZero(hex(u8("Bus of the device, or primary bus of a bridge"))),
+  secondaryBus: orZero(hex(u8("Secondary bus of a bridge"))),
+  slot: bits(2, "Slot", { number: [3, 13] }),
+  reserved: reserved(1),
+});
 export const PcieError = struct("PCI Express Error", 208, "UEFI 2.11 N.2.7", {
   validation: bits(8, "Which fields hold data; deviceId and rcrb exclude each other", {
     portType: 0,
@@ -76,34 +93,11 @@ export const PcieError = struct("PCI Express Error", 208, "UEFI 2.11 N.2.7", {
     rcrbHighAddress: 9,
   }),
   portType: orZero(oneOf(4, "Kind of device or port", PCIE_PORT_TYPE)),
-  version: orZero(
-    struct("PCI Express Version", 4, "UEFI 2.11 N.2.7", {
-      minor: orZero(hex(u8("Minor version, BCD"))),
-      major: orZero(hex(u8("Major version, BCD"))),
-      reserved: reserved(2),
-    }),
-  ),
+  version: orZero(PcieVersion),
   command: validBy(bits(2, "PCI command register", PCI_COMMAND), "commandStatus"),
   status: validBy(bits(2, "PCI status register", PCI_STATUS), "commandStatus"),
   rcrbHighAddress: orZero(hex(u32("Bits 63:32 of the root complex register block's address"))),
-  deviceId: orZero(
-    validBy(
-      struct("PCI Express Device Id", 16, "UEFI 2.11 N.2.7", {
-        vendorId: orZero(hex(u16("Vendor"))),
-        deviceId: orZero(hex(u16("Device"))),
-        classCode: orZero(hex(u24("Class, subclass, interface"))),
-        function: orZero(hex(u8("Function; with rcrb, bits 7:0 of the register block's address"))),
-        device: orZero(hex(u8("Device; with rcrb, bits 15:8 of the register block's address"))),
-        segment: orZero(hex(u16("Segment; with rcrb, bits 31:16 of the register block's address"))),
-        primaryBus: orZero(hex(u8("Bus of the device, or primary bus of a bridge"))),
-        secondaryBus: orZero(hex(u8("Secondary bus of a bridge"))),
-        slot: bits(2, "Slot", { number: [3, 13] }),
-        reserved: reserved(1),
-      }),
-      "deviceId",
-      "rcrb",
-    ),
-  ),
+  deviceId: orZero(validBy(PcieDeviceId, "deviceId", "rcrb")),
   serialNumber: orZero(u64("Device serial number")),
   bridgeSecondaryStatus: validBy(bits(2, "Secondary status register of a bridge", PCI_STATUS), "bridgeControlStatus"),
   bridgeControl: validBy(bits(2, "Control register of a bridge", BRIDGE_CONTROL), "bridgeControlStatus"),

@@ -1,5 +1,22 @@
 /** Generic processor error section (UEFI 2.11 N.2.4.1). */
-import { bits, type Encodable, oneOf, orZero, type Parsed, reserved, type SectionType, struct, text, u8, u64 } from "../../layout/index.ts";
+import {
+  bits,
+  type Encodable,
+  hexNumber,
+  oneOf,
+  orZero,
+  type Parsed,
+  reserved,
+  type SectionType,
+  struct,
+  type Tree,
+  text,
+  u8,
+  u64,
+  valueLabel,
+} from "../../layout/index.ts";
+import { cpuidWords, midrWords, mpidrWords } from "./processor-id.ts";
+import { flagWords, known, listed, phrase } from "./words.ts";
 
 export const PROCESSOR_TYPE = { ia32x64: [0, "IA32/X64"], ia64: [1, "IA64"], arm: [2, "ARM"] } as const;
 export const INSTRUCTION_SET = { ia32: [0, "IA32"], ia64: [1, "IA64"], x64: [2, "X64"], a32t32: [3, "A32/T32"], a64: [4, "A64"] } as const;
@@ -44,4 +61,28 @@ export const processorGeneric: SectionType = {
   name: "processorGeneric",
   title: "Processor Error",
   layout: ProcessorGeneric,
+  summary: (body: ProcessorGeneric) => {
+    const kinds = flagWords(body.errorType);
+    return phrase(
+      known(body, "errorType", body.errorType, () => (kinds.length > 0 ? `${listed(kinds)} error` : "unknown kind of error")),
+      known(body, "operation", body.operation, (value) => (value === "generic" ? "" : `during ${valueLabel(PROCESSOR_OPERATION, value)}`)),
+      known(body, "flags", body.flags, (value) => flagWords(value).join(", ")),
+      known(body, "level", body.level, (value) => `level ${value}`),
+      known(body, "processorType", body.processorType, (value) => `${valueLabel(PROCESSOR_TYPE, value)} processor`),
+      known(body, "processorId", body.processorId, (value) => `processor id ${hexNumber(value)}`),
+      known(body, "targetAddress", body.targetAddress, (value) => `target address ${hexNumber(value)}`),
+      known(body, "instructionPointer", body.instructionPointer, (value) => `instruction pointer ${hexNumber(value)}`),
+    );
+  },
+  explain: (body: ProcessorGeneric) => {
+    const { validation: valid = {}, cpuVersion: version, processorId: id } = body;
+    const out: Tree[] = [];
+    if (version !== undefined && valid.cpuVersion && valid.processorType) {
+      if (body.processorType === "ia32x64") out.push({ label: "CPU version in words", text: cpuidWords(version) });
+      if (body.processorType === "arm") out.push({ label: "CPU version in words", text: midrWords(version) });
+    }
+    if (id !== undefined && valid.processorId && valid.processorType && body.processorType === "arm")
+      out.push({ label: "processor affinity", text: mpidrWords(id) });
+    return out;
+  },
 };
