@@ -370,7 +370,7 @@ const isPlausible = (context: ArmContext) =>
 export const armProcessor: SectionType = {
   guids: ["e19e3d16-bc11-11e4-9caa-c2051d5d46b0"],
   name: "armProcessor",
-  title: "ARM Processor Error",
+  title: "ARM processor error",
   layout: ArmProcessor,
   summary: (body: ArmProcessor) =>
     phrase(

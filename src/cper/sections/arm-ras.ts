@@ -3,10 +3,12 @@ import {
   bits,
   bytes,
   choice,
+  type Decoded,
   type Encodable,
   gap,
   guid,
   hex,
+  hexNumber,
   list,
   oneOf,
   orZero,
@@ -16,13 +18,17 @@ import {
   type SectionType,
   sequence,
   struct,
+  type Tree,
   text,
   u8,
   u16,
   u32,
   u64,
+  valueLabel,
   window,
 } from "../../layout/index.ts";
+import { midrWords, mpidrWords } from "./processor-id.ts";
+import { phrase } from "./words.ts";
 
 const SOURCE = "Arm DEN0085 revision 1, as libcper reads it";
 
@@ -67,6 +73,9 @@ export const ARM_RAS_SERR = {
   addressLookup: [26, "internal address lookup error"],
 } as const;
 
+const UNCORRECTED_TYPE = { uncontainable: 0, unrecoverable: 1, latent: [2, "latent or restartable"], signaled: [3, "signaled or recoverable"] } as const;
+const CORRECTED_TYPE = { none: 0, transient: 1, notSpecified: [2, "at least one"], persistent: 3 } as const;
+
 export const ArmRasErrorRecord = struct("ARM RAS Error Record", 72, SOURCE, {
   recordIndex: orZero(u32("Index of the record in its node")),
   rasRevision: orZero(hex(u8("RAS extension: revision in bits 7:4, architecture version in bits 3:0"))),
@@ -81,11 +90,11 @@ export const ArmRasErrorRecord = struct("ARM RAS Error Record", 72, SOURCE, {
       criticalError: 19,
       uncorrectedType: {
         at: [20, 2],
-        names: { uncontainable: 0, unrecoverable: 1, latent: [2, "latent or restartable"], signaled: [3, "signaled or recoverable"] },
+        names: UNCORRECTED_TYPE,
       },
       poison: 22,
       deferred: 23,
-      corrected: { at: [24, 2], names: { none: 0, transient: 1, notSpecified: [2, "at least one"], persistent: 3 } },
+      corrected: { at: [24, 2], names: CORRECTED_TYPE },
       miscellaneousValid: 26,
       overflow: 27,
       errorReported: 28,
@@ -200,10 +209,50 @@ export const ArmRasNode = sequence("ARM RAS Node Error", SOURCE, {
 export type ArmRasNode = Parsed<typeof ArmRasNode>;
 export type ArmRasNodeInput = Encodable<typeof ArmRasNode>;
 
+function instanceWords({ instance }: ArmRasNode): string | undefined {
+  if (!instance || instance instanceof Uint8Array) return undefined;
+  if ("mpidr" in instance && instance.mpidr !== undefined) return `processor ${mpidrWords(instance.mpidr)}`;
+  if ("address" in instance && instance.address !== undefined) return `at ${hexNumber(instance.address)}`;
+  if ("baseAddress" in instance && instance.baseAddress !== undefined)
+    return `at ${hexNumber(instance.baseAddress)} of address space ${hexNumber(instance.addressSpaceId ?? 0n)}`;
+  return undefined;
+}
+/** The status register in words (Arm RAS System Architecture, ERR<n>STATUS). */
+function recordWords({ status = {}, addr }: Partial<Decoded<typeof ArmRasErrorRecord>>): string {
+  const serr = status.serr ?? 0;
+  return phrase(
+    status.uncorrected ? `uncorrected error (${valueLabel(UNCORRECTED_TYPE, status.uncorrectedType ?? 0)})` : undefined,
+    status.deferred ? "deferred error" : undefined,
+    status.corrected !== undefined && status.corrected !== "none" && status.corrected !== 0
+      ? `corrected error (${valueLabel(CORRECTED_TYPE, status.corrected)})`
+      : undefined,
+    serr === "none" || serr === 0 ? undefined : valueLabel(ARM_RAS_SERR, serr),
+    status.poison ? "poison" : undefined,
+    status.overflow ? "overflow" : undefined,
+    status.addressValid && addr !== undefined ? `address ${hexNumber(addr & 0xffffffffffffffn)}` : undefined,
+  );
+}
+
 export const armRasNode: SectionType = {
   guids: ["bf32d4d5-b427-4025-8495-8a9e5d4030e4"],
   name: "armRasNode",
-  title: "ARM RAS Node Error",
+  title: "ARM RAS node error",
   layout: ArmRasNode,
+  summary: (body: ArmRasNode) =>
+    phrase(
+      body.componentType === undefined ? undefined : `${valueLabel(ARM_RAS_COMPONENT, body.componentType)} node`,
+      instanceWords(body),
+      ...(body.records ?? []).filter(({ status }) => status?.valid).map(recordWords),
+    ),
+  explain: (body: ArmRasNode) => {
+    const out: Tree[] = [];
+    const { type } = body;
+    if (body.typeFormat === "processor" && type && !(type instanceof Uint8Array) && "midr" in type && type.midr !== undefined)
+      out.push({ label: "processor", text: midrWords(type.midr) });
+    (body.records ?? []).forEach((record, i) => {
+      out.push({ label: `error record ${record.recordIndex ?? i}`, text: record.status?.valid ? recordWords(record) : "not valid" });
+    });
+    return out;
+  },
   secondHand: "libcper; Arm DEN0085 could not be read",
 };

@@ -1,5 +1,6 @@
 /** CCIX PER log error section (UEFI 2.11 N.2.12). */
 import { bits, blob, type Encodable, orZero, type Parsed, reserved, type SectionType, sequence, u8, u32 } from "../../layout/index.ts";
+import { known, phrase } from "./words.ts";
 
 export const CcixPer = sequence("CCIX PER Log Error", "UEFI 2.11 N.2.12", {
   length: orZero(u32("Bytes of the whole section")),
@@ -15,6 +16,12 @@ export type CcixPerInput = Encodable<typeof CcixPer>;
 export const ccixPer: SectionType = {
   guids: ["91335ef6-ebfb-4478-a6a6-88b728cf75d7"],
   name: "ccixPer",
-  title: "CCIX PER Log Error",
+  title: "CCIX PER log error",
   layout: CcixPer,
+  summary: (body: CcixPer) =>
+    phrase(
+      known(body, "sourceId", body.sourceId, (value) => `source ${value}`),
+      known(body, "portId", body.portId, (value) => `port ${value}`),
+      known(body, "perLog", body.perLog, (value) => `${value.length} bytes of log`),
+    ),
 };

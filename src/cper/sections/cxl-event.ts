@@ -3,8 +3,11 @@ import {
   bits,
   blob,
   bytes,
+  type Decoded,
   type Encodable,
   hex,
+  hexNumber,
+  type Names,
   oneOf,
   orZero,
   type Parsed,
@@ -12,12 +15,15 @@ import {
   type SectionType,
   sequence,
   struct,
+  type Tree,
   u8,
   u16,
   u24,
   u32,
   u64,
+  valueLabel,
 } from "../../layout/index.ts";
+import { flagWords, known, pciAddress, pciIds, phrase } from "./words.ts";
 
 const CxlComponentId = struct("CXL Component Id", 12, "UEFI 2.11 N.2.14", {
   vendorId: orZero(hex(u16("Vendor"))),
@@ -37,11 +43,13 @@ const FRAME = {
   serialNumber: orZero(u64("Device serial number")),
 };
 
+const SEVERITIES = { informational: 0, warning: 1, failure: 2, fatal: 3 } as const;
+
 /** The common event record without the GUID that names its kind: that is the section type (CXL 3.2, 8.2.10.2.1). */
 export const CxlEventHeader = struct("CXL Common Event Record", 32, "CXL 3.2, 8.2.10.2.1", {
   recordLength: orZero(u8("Bytes of the event record with its GUID, 128")),
   flags: bits(3, "Event record flags", {
-    severity: { at: [0, 2], names: { informational: 0, warning: 1, failure: 2, fatal: 3 } },
+    severity: { at: [0, 2], names: SEVERITIES },
     permanentCondition: 2,
     maintenanceNeeded: 3,
     performanceDegraded: 4,
@@ -273,53 +281,154 @@ export type CxlMemorySparingInput = Encodable<typeof CxlMemorySparing>;
 export type CxlOtherEvent = Parsed<typeof CxlPhysicalSwitch>;
 export type CxlOtherEventInput = Encodable<typeof CxlPhysicalSwitch>;
 
+interface Framed {
+  readonly validation?: object | undefined;
+  readonly deviceId?: { vendorId?: number; deviceId?: number; segment?: number; bus?: number; device?: number; function?: number } | undefined;
+  readonly serialNumber?: bigint | undefined;
+}
+type Header = Partial<Decoded<typeof CxlEventHeader>>;
+
+/** What every event tells: the device, then what only its kind does, then what is asked for. */
+const eventWords = <E>(
+  body: Framed,
+  event: E | undefined,
+  header: (event: E) => Header | undefined,
+  words: (event: E) => readonly (string | undefined)[],
+): string =>
+  phrase(
+    known(body, "event", event, (value) => phrase(...words(value))),
+    known(body, "event", event && header(event), ({ flags = {} }) => phrase(valueLabel(SEVERITIES, flags.severity ?? 0), ...flagWords(flags))),
+    known(body, "deviceId", body.deviceId, (value) => `device ${pciAddress(value)} (${pciIds(value)})`),
+    known(body, "serialNumber", body.serialNumber, (value) => `serial number ${hexNumber(value)}`),
+  );
+const headerTrees = ({ timestamp = 0n }: Header): Tree[] =>
+  // Nanoseconds past the end of year 9999 are no time anyone meant.
+  timestamp > 0n && timestamp < 253402300800000000000n ? [{ label: "event time", text: new Date(Number(timestamp / 1000000n)).toISOString() }] : [];
+const addressWords = (address: bigint | undefined): string | undefined =>
+  address === undefined
+    ? undefined
+    : phrase(`device physical address ${hexNumber(address & ~0x3fn)}`, address & 1n ? "volatile" : "persistent", address & 2n ? "not repairable" : undefined);
+const placeWords = (event: {
+  validation?: object;
+  channel?: number;
+  rank?: number;
+  bankGroup?: number;
+  bank?: number;
+  row?: number;
+  column?: number;
+  subChannel?: number;
+}) => [
+  known(event, "channel", event.channel, (value) => `channel ${value}`),
+  known(event, "subChannel", event.subChannel, (value) => `sub-channel ${value}`),
+  known(event, "rank", event.rank, (value) => `rank ${value}`),
+  known(event, "bankGroup", event.bankGroup, (value) => `bank group ${value}`),
+  known(event, "bank", event.bank, (value) => `bank ${value}`),
+  known(event, "row", event.row, (value) => `row ${value}`),
+  known(event, "column", event.column, (value) => `column ${value}`),
+];
+type MediaEvent = Partial<Decoded<typeof CxlGeneralMediaEvent>> | Partial<Decoded<typeof CxlDramEvent>>;
+const mediaWords = (event: MediaEvent, types: Names) => [
+  event.eventType === undefined ? undefined : valueLabel(types, event.eventType),
+  event.transactionType === undefined || event.transactionType === "unknown" ? undefined : `during ${valueLabel(TRANSACTION_TYPE, event.transactionType)}`,
+  flagWords(event.descriptor).join(", "),
+  addressWords(event.physicalAddress),
+  ...placeWords(event),
+];
+const explainHeader = (body: { event?: { header?: Header } | undefined }) => headerTrees(body.event?.header ?? {});
+const otherSection = (guids: readonly string[], name: string, title: string, layout: typeof CxlPhysicalSwitch): SectionType => ({
+  guids,
+  name,
+  title,
+  layout,
+  summary: (body: CxlOtherEvent) =>
+    eventWords(
+      body,
+      body.event,
+      (event) => event,
+      () => [],
+    ),
+  explain: (body: CxlOtherEvent) => headerTrees(body.event ?? {}),
+});
+
 export const cxlGeneralMedia: SectionType = {
   guids: ["fbcd0a77-c260-417f-85a9-088b1621eba6"],
   name: "cxlGeneralMedia",
-  title: "CXL General Media Event",
+  title: "CXL general media event",
   layout: CxlGeneralMedia,
+  summary: (body: CxlGeneralMedia) =>
+    eventWords(
+      body,
+      body.event,
+      (event) => event.header,
+      (event) => mediaWords(event, CxlGeneralMediaEvent.fields.eventType.names),
+    ),
+  explain: explainHeader,
 };
 export const cxlDram: SectionType = {
   guids: ["601dcbb3-9c06-4eab-b8af-4e9bfb5c9624"],
   name: "cxlDram",
-  title: "CXL DRAM Event",
+  title: "CXL DRAM event",
   layout: CxlDram,
+  summary: (body: CxlDram) =>
+    eventWords(
+      body,
+      body.event,
+      (event) => event.header,
+      (event) => mediaWords(event, CxlDramEvent.fields.eventType.names),
+    ),
+  explain: explainHeader,
 };
 export const cxlMemoryModule: SectionType = {
   // The second is how one of QEMU's scripts spells the first.
   guids: ["fe927475-dd59-4339-a586-79bab113b774", "fe927475-dd59-4339-a586-79bab113bc74"],
   name: "cxlMemoryModule",
-  title: "CXL Memory Module Event",
+  title: "CXL memory module event",
   layout: CxlMemoryModule,
+  summary: (body: CxlMemoryModule) =>
+    eventWords(
+      body,
+      body.event,
+      (event) => event.header,
+      (event) => [
+        event.eventType === undefined ? undefined : valueLabel(CxlMemoryModuleEvent.fields.eventType.names, event.eventType),
+        event.health && phrase(...flagWords(event.health.healthStatus)),
+        event.health?.mediaStatus === undefined ? undefined : `media ${valueLabel(CxlHealthInfo.fields.mediaStatus.names, event.health.mediaStatus)}`,
+        event.health?.temperature === undefined || event.health.temperature === 0x7fff ? undefined : `${(event.health.temperature << 16) >> 16} °C`,
+      ],
+    ),
+  explain: explainHeader,
 };
 export const cxlMemorySparing: SectionType = {
   guids: ["e71f3a40-2d29-4092-8a39-4d1c966c7c65"],
   name: "cxlMemorySparing",
-  title: "CXL Memory Sparing Event",
+  title: "CXL memory sparing event",
   layout: CxlMemorySparing,
+  summary: (body: CxlMemorySparing) =>
+    eventWords(
+      body,
+      body.event,
+      (event) => event.header,
+      (event) => [
+        flagWords(event.flags).join(", "),
+        event.result === undefined ? undefined : event.result === 0 ? "successful" : `result ${hexNumber(event.result)}`,
+        event.resourcesAvailable === undefined ? undefined : `${event.resourcesAvailable} spares left`,
+        ...placeWords(event),
+      ],
+    ),
+  explain: explainHeader,
 };
-export const cxlPhysicalSwitch: SectionType = {
-  guids: ["77cf9271-9c02-470b-9fe4-bc7b75f2da97"],
-  name: "cxlPhysicalSwitch",
-  title: "CXL Physical Switch Event",
-  layout: CxlPhysicalSwitch,
-};
-export const cxlVirtualSwitch: SectionType = {
-  // The second is how libcper spells the first.
-  guids: ["40d26425-3396-4c4d-a5da-3d472a63af25", "40d26425-3396-4c4d-a5da-3d47263af425"],
-  name: "cxlVirtualSwitch",
-  title: "CXL Virtual Switch Event",
-  layout: CxlVirtualSwitch,
-};
-export const cxlMldPort: SectionType = {
-  guids: ["8dc44363-0c96-4710-b7bf-04bb99534c3f"],
-  name: "cxlMldPort",
-  title: "CXL MLD Port Event",
-  layout: CxlMldPort,
-};
-export const cxlDynamicCapacity: SectionType = {
-  guids: ["ca95afa7-f183-4018-8c2f-95268e101a2a"],
-  name: "cxlDynamicCapacity",
-  title: "CXL Dynamic Capacity Event",
-  layout: CxlDynamicCapacity,
-};
+export const cxlPhysicalSwitch = otherSection(["77cf9271-9c02-470b-9fe4-bc7b75f2da97"], "cxlPhysicalSwitch", "CXL physical switch event", CxlPhysicalSwitch);
+// The second GUID is how libcper spells the first.
+export const cxlVirtualSwitch = otherSection(
+  ["40d26425-3396-4c4d-a5da-3d472a63af25", "40d26425-3396-4c4d-a5da-3d47263af425"],
+  "cxlVirtualSwitch",
+  "CXL virtual switch event",
+  CxlVirtualSwitch,
+);
+export const cxlMldPort = otherSection(["8dc44363-0c96-4710-b7bf-04bb99534c3f"], "cxlMldPort", "CXL MLD port event", CxlMldPort);
+export const cxlDynamicCapacity = otherSection(
+  ["ca95afa7-f183-4018-8c2f-95268e101a2a"],
+  "cxlDynamicCapacity",
+  "CXL dynamic capacity event",
+  CxlDynamicCapacity,
+);

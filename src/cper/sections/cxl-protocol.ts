@@ -5,7 +5,9 @@ import {
   blob,
   choice,
   type Encodable,
+  fieldLabel,
   hex,
+  hexNumber,
   initially,
   oneOf,
   orZero,
@@ -15,13 +17,16 @@ import {
   type SectionType,
   sequence,
   struct,
+  type Tree,
   u8,
   u16,
   u32,
   u64,
+  valueLabel,
   window,
 } from "../../layout/index.ts";
 import { PcieCapability } from "./pcie-capability.ts";
+import { flagWords, known, pciAddress, pciIds, phrase } from "./words.ts";
 
 export const CXL_AGENT_TYPE = {
   rcd: [0, "CXL restricted device (RCiEP)"],
@@ -143,9 +148,44 @@ export const CxlProtocol = sequence("CXL Protocol Error", "UEFI 2.11 N.2.13", {
 export type CxlProtocol = Parsed<typeof CxlProtocol>;
 export type CxlProtocolInput = Encodable<typeof CxlProtocol>;
 
+type RasCapability = Parsed<typeof CxlRasCapability>;
+const addressWords = (address: NonNullable<CxlProtocol["agentAddress"]>): string => {
+  if (address instanceof Uint8Array) return "";
+  return "rcrbBase" in address ? `register block ${hexNumber(address.rcrbBase ?? 0n)}` : pciAddress(address as Parsed<typeof CxlAgentAddress>);
+};
+/** The errors a CXL RAS capability holds, in words: "memory data ECC (fatal)". */
+export function cxlErrors(log: Parsed<typeof CxlRasCapability>): string[] {
+  const severity = log.uncorrectableSeverity as Readonly<Record<string, unknown>> | undefined;
+  const words = (status: object | undefined, kind: (name: string) => string) =>
+    Object.entries(status ?? {})
+      .filter(([name, set]) => set === true && name !== "rest")
+      .map(([name]) => `${fieldLabel(name)} (${kind(name)})`);
+  return [...words(log.uncorrectableStatus, (name) => (severity?.[name] === true ? "fatal" : "non-fatal")), ...words(log.correctableStatus, () => "corrected")];
+}
+
 export const cxlProtocol: SectionType = {
   guids: ["80b9efb4-52b5-4de3-a777-68784b771048"],
   name: "cxlProtocol",
-  title: "CXL Protocol Error",
+  title: "CXL protocol error",
   layout: CxlProtocol,
+  summary: (body: CxlProtocol) =>
+    phrase(
+      known(body, "agentType", body.agentType, (value) => valueLabel(CXL_AGENT_TYPE, value)),
+      known(body, "agentAddress", body.agentAddress, addressWords),
+      known(body, "deviceId", body.deviceId, (value) => `(${pciIds(value)})`),
+      known(body, "serialNumber", body.serialNumber, (value) => `serial number ${hexNumber(value)}`),
+      known(body, "errorLog", body.errorLog as RasCapability | undefined, (value) => cxlErrors(value).join(", ")),
+    ),
+  explain: (body: CxlProtocol) => {
+    const log = body.errorLog as RasCapability | undefined;
+    if (!body.validation?.errorLog || !log) return [];
+    const children: Tree[] = cxlErrors(log).map((text) => ({ label: "error", text }));
+    const first = Object.entries(CXL_UNCORRECTABLE_ERROR).find(([, bit]) => bit === log.control?.firstErrorPointer)?.[0];
+    if (flagWords(log.uncorrectableStatus).length > 0) {
+      if (first !== undefined) children.push({ label: "first error", text: fieldLabel(first) });
+      if (log.headerLog?.some((word) => word !== 0))
+        children.push({ label: "header log", text: log.headerLog.map((word) => word.toString(16).padStart(8, "0")).join(" ") });
+    }
+    return [{ label: "CXL RAS capability", children }];
+  },
 };

@@ -5,6 +5,7 @@ import {
   bytes,
   type Encodable,
   hex,
+  hexNumber,
   oneOf,
   orZero,
   type Parsed,
@@ -15,7 +16,9 @@ import {
   u8,
   u16,
   u64,
+  valueLabel,
 } from "../../layout/index.ts";
+import { phrase, requesterAddress } from "./words.ts";
 
 export const DMAR_FAULT_REASON = {
   domainTableEntryNotPresent: [1, "domain mapping table entry is not present"],
@@ -163,6 +166,18 @@ export const VtdDmar = struct("VT-d DMAr Error", 144, "UEFI 2.11 N.2.11.2; regis
 export type VtdDmar = Parsed<typeof VtdDmar>;
 export type VtdDmarInput = Encodable<typeof VtdDmar>;
 
+const IOMMU_EVENT = {
+  illegalDeviceTableEntry: 1,
+  ioPageFault: [2, "I/O page fault"],
+  deviceTableHardwareError: 3,
+  pageTableHardwareError: 4,
+  illegalCommand: 5,
+  commandHardwareError: 6,
+  iotlbInvalidateTimeOut: [7, "IOTLB invalidation time-out"],
+  invalidDeviceRequest: 8,
+  invalidPprRequest: [9, "invalid PPR request"],
+  eventCounterZero: 10,
+} as const;
 const IommuEventLogEntry = struct("IOMMU Event Log Entry", 16, "AMD 48882, 2.5", {
   event: bits(8, "What happened; bits 59:32 depend on the event", {
     deviceId: [0, 16],
@@ -170,18 +185,7 @@ const IommuEventLogEntry = struct("IOMMU Event Log Entry", 16, "AMD 48882, 2.5",
     detail: [32, 28],
     code: {
       at: [60, 4],
-      names: {
-        illegalDeviceTableEntry: 1,
-        ioPageFault: [2, "I/O page fault"],
-        deviceTableHardwareError: 3,
-        pageTableHardwareError: 4,
-        illegalCommand: 5,
-        commandHardwareError: 6,
-        iotlbInvalidateTimeOut: [7, "IOTLB invalidation time-out"],
-        invalidDeviceRequest: 8,
-        invalidPprRequest: [9, "invalid PPR request"],
-        eventCounterZero: 10,
-      },
+      names: IOMMU_EVENT,
     },
   }),
   address: orZero(u64("Address of the event")),
@@ -229,21 +233,74 @@ export const IommuDmar = struct("IOMMU DMAr Error", 144, "UEFI 2.11 N.2.11.3; re
 export type IommuDmar = Parsed<typeof IommuDmar>;
 export type IommuDmarInput = Encodable<typeof IommuDmar>;
 
+/** Fault reasons of legacy and common kind (Intel VT-d 4.1, table 28). */
+const VTD_FAULT_REASON: Readonly<Record<number, string>> = {
+  1: "root entry is not present",
+  2: "context entry is not present",
+  3: "context entry is invalid",
+  4: "address beyond the address width",
+  5: "no write permission",
+  6: "no read permission",
+  7: "page table entry could not be read",
+  8: "root table could not be read",
+  9: "context table could not be read",
+  10: "reserved bit set in the root entry",
+  11: "reserved bit set in the context entry",
+  12: "reserved bit set in a page table entry",
+  13: "translation request is blocked",
+  14: "address in the interrupt range",
+  32: "interrupt request with a reserved bit set",
+  33: "interrupt index beyond the table",
+  34: "interrupt remapping entry is not present",
+  35: "interrupt remapping table could not be read",
+  36: "reserved bit set in the interrupt remapping entry",
+  37: "compatibility format interrupt is blocked",
+  38: "interrupt source is not the one allowed",
+};
+const vtdRequest = (type1: boolean | undefined, type2: boolean | undefined) =>
+  type1 ? (type2 ? "atomic request" : "read request") : type2 ? "page request" : "write request";
+
 export const dmarGeneric: SectionType = {
   guids: ["5b51fef7-c79d-4434-8f1b-aa62de3e2c64"],
   name: "dmarGeneric",
-  title: "DMAr Generic Error",
+  title: "DMA remapping error",
   layout: DmarGeneric,
+  summary: (body: DmarGeneric) =>
+    phrase(
+      body.faultReason === undefined ? undefined : valueLabel(DMAR_FAULT_REASON, body.faultReason),
+      body.requesterId === undefined ? undefined : `requester ${requesterAddress(body.requesterId, body.segment ?? 0)}`,
+      body.accessType === undefined ? undefined : valueLabel(DmarGeneric.fields.accessType.names, body.accessType),
+      body.deviceAddress === undefined ? undefined : `device address ${hexNumber(body.deviceAddress)}`,
+      body.architecture === undefined ? undefined : valueLabel(DmarGeneric.fields.architecture.names, body.architecture),
+    ),
 };
 export const vtdDmar: SectionType = {
   guids: ["71761d37-32b2-45cd-a7d0-b0fedd93e8cf"],
   name: "vtdDmar",
-  title: "VT-d DMAr Error",
+  title: "VT-d DMA remapping error",
   layout: VtdDmar,
+  summary: (body: VtdDmar) => {
+    const { source, faultInformation } = body.faultRecord ?? {};
+    return phrase(
+      source ? (VTD_FAULT_REASON[source.faultReason ?? 0] ?? `fault reason ${hexNumber(source.faultReason ?? 0)}`) : undefined,
+      source && `requester ${requesterAddress(source.sourceId ?? 0)}`,
+      source && vtdRequest(source.type1, source.type2),
+      faultInformation === undefined ? undefined : `address ${hexNumber(faultInformation & ~0xfffn)}`,
+      source?.pasidPresent ? `PASID ${hexNumber(source.pasid ?? 0)}` : undefined,
+    );
+  },
 };
 export const iommuDmar: SectionType = {
   guids: ["036f84e1-7f37-428c-a79e-575fdfaa84ec"],
   name: "iommuDmar",
-  title: "IOMMU DMAr Error",
+  title: "IOMMU DMA remapping error",
   layout: IommuDmar,
+  summary: (body: IommuDmar) => {
+    const { event, address } = body.eventLogEntry ?? {};
+    return phrase(
+      event && valueLabel(IOMMU_EVENT, event.code ?? 0),
+      event && `device ${requesterAddress(event.deviceId ?? 0)}`,
+      address === undefined ? undefined : `address ${hexNumber(address)}`,
+    );
+  },
 };

@@ -1,5 +1,22 @@
 /** Firmware error record reference section (UEFI 2.11 N.2.10). */
-import { blob, choice, type Encodable, guid, oneOf, orZero, type Parsed, ref, reserved, type SectionType, sequence, u8, u64 } from "../../layout/index.ts";
+import {
+  blob,
+  choice,
+  type Encodable,
+  guid,
+  hexNumber,
+  oneOf,
+  orZero,
+  type Parsed,
+  ref,
+  reserved,
+  type SectionType,
+  sequence,
+  u8,
+  u64,
+  valueLabel,
+} from "../../layout/index.ts";
+import { phrase } from "./words.ts";
 
 export const FIRMWARE_RECORD_TYPE = {
   ipfSal: [0, "IPF SAL error record"],
@@ -29,6 +46,17 @@ export type FirmwareErrorRecordReferenceInput = Encodable<typeof FirmwareErrorRe
 export const firmwareErrorRecordReference: SectionType = {
   guids: ["81212a96-09ed-4996-9471-8d729c8e69ed"],
   name: "firmwareErrorRecordReference",
-  title: "Firmware Error Record Reference",
+  title: "Firmware error record reference",
   layout: FirmwareErrorRecordReference,
+  summary: (body: FirmwareErrorRecordReference) => {
+    const { extension } = body;
+    const guid = extension && !(extension instanceof Uint8Array) ? extension.recordGuid : undefined;
+    const size = extension && !(extension instanceof Uint8Array) ? extension.record?.length : undefined;
+    return phrase(
+      body.errorRecordType === undefined ? undefined : valueLabel(FIRMWARE_RECORD_TYPE, body.errorRecordType),
+      body.revision === 0 && body.recordId !== undefined ? `record id ${hexNumber(body.recordId)}` : undefined,
+      body.errorRecordType === "socType2" && guid !== undefined ? `record ${guid}` : undefined,
+      size ? `${size} bytes of the vendor's` : undefined,
+    );
+  },
 };

@@ -254,7 +254,7 @@ function msrTrees(context: X86Context): Tree[] {
 export const ia32x64Processor: SectionType = {
   guids: ["dc3ea0b0-a144-4797-b95b-53fa242b6e1d"],
   name: "ia32x64Processor",
-  title: "IA32/X64 Processor Error",
+  title: "IA32/X64 processor error",
   layout: Ia32x64Processor,
   summary: (body: Ia32x64Processor) =>
     phrase(

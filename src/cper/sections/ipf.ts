@@ -10,6 +10,6 @@ export type IpfProcessorInput = Encodable<typeof IpfProcessor>;
 export const ipf: SectionType = {
   guids: ["e429faf1-3cb7-11d4-bca7-0080c73c8881"],
   name: "ipf",
-  title: "IPF Processor Error",
+  title: "IPF processor error",
   layout: IpfProcessor,
 };

@@ -1,5 +1,24 @@
 /** FRU memory poison section (UEFI 2.11 N.2.15). */
-import { bits, type Encodable, hex, list, oneOf, orZero, type Parsed, ref, type SectionType, sequence, struct, u32, u64 } from "../../layout/index.ts";
+import {
+  bits,
+  type Encodable,
+  encode,
+  hex,
+  hexNumber,
+  list,
+  oneOf,
+  orZero,
+  type Parsed,
+  ref,
+  type SectionType,
+  sequence,
+  struct,
+  type Tree,
+  u32,
+  u64,
+} from "../../layout/index.ts";
+import { cpuidWords } from "./processor-id.ts";
+import { known, phrase } from "./words.ts";
 
 export const PoisonDescriptor = struct("Memory Poison Descriptor", 32, "UEFI 2.11 N.2.15", {
   timestamp: orZero(u64("When the poison was found; Linux writes seconds since 1970")),
@@ -29,9 +48,40 @@ export const FruMemoryPoison = sequence("FRU Memory Poison", "UEFI 2.11 N.2.15",
 export type FruMemoryPoison = Parsed<typeof FruMemoryPoison>;
 export type FruMemoryPoisonInput = Encodable<typeof FruMemoryPoison>;
 
+/** Sum of the little-endian 32-bit words, a last incomplete one padded with zeros. */
+function sum32(bytes: Uint8Array): number {
+  let sum = 0;
+  for (let i = 0; i < bytes.length; i++) sum = (sum + bytes[i]! * 2 ** (8 * (i & 3))) % 2 ** 32;
+  return sum;
+}
+
 export const fruMemoryPoison: SectionType = {
   guids: ["5e4706c1-5356-48c6-930b-52f2120a4458"],
   name: "fruMemoryPoison",
-  title: "FRU Memory Poison",
+  title: "FRU memory poison",
   layout: FruMemoryPoison,
+  summary: (body: FruMemoryPoison) => {
+    const entries = body.entries ?? [];
+    const [first] = entries;
+    return phrase(
+      known(body, "entryCount", body.entryCount, (value) => `${value} poisoned location${value === 1 ? "" : "s"}`),
+      known(body, "entries", first?.address, (value) => `${entries.length > 1 ? "the first at" : "at"} ${hexNumber(value)}`),
+      known(body, "fruId", body.fruId, (value) => `${body.fruIdType === "ppin" ? "PPIN" : "unit"} ${hexNumber(value)}`),
+    );
+  },
+  explain: (body: FruMemoryPoison): Tree[] => {
+    const { architectureType, architecture, validation } = body;
+    const sum = sum32(encode(FruMemoryPoison, body as FruMemoryPoisonInput));
+    return [
+      ...(architectureType === "cpuid1Eax" && architecture !== undefined && validation?.architecture
+        ? [{ label: "processor", text: cpuidWords(architecture) }]
+        : []),
+      { label: "checksum", text: sum === 0 ? "right" : `wrong: the words of the section sum to ${hexNumber(sum)}` },
+      ...(body.entries ?? []).flatMap(({ timestamp = 0n }, i) => {
+        const seconds = Number(timestamp);
+        // Seconds since 1970 of this century are the only form met so far.
+        return seconds >= 946684800 && seconds < 4102444800 ? [{ label: `entry ${i}`, text: new Date(seconds * 1000).toISOString().replace(".000", "") }] : [];
+      }),
+    ];
+  },
 };

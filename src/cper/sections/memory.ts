@@ -16,7 +16,45 @@ import {
   validBy,
   valueLabel,
 } from "../../layout/index.ts";
-import { ErrorStatus } from "./error-status.ts";
+import { ERROR_STATUS_TYPE, ErrorStatus } from "./error-status.ts";
+import { known, phrase } from "./words.ts";
+
+/** The fields both memory sections have. */
+interface CommonMemory {
+  readonly validation?: object | undefined;
+  readonly errorStatus?: { readonly type?: string | number } | undefined;
+  readonly memoryErrorType?: string | number | undefined;
+  readonly physicalAddress?: bigint | undefined;
+  readonly node?: number | undefined;
+  readonly card?: number | undefined;
+  readonly module?: number | undefined;
+  readonly bank?: number | undefined;
+  readonly column?: number | undefined;
+  readonly bitPosition?: number | undefined;
+  readonly cardHandle?: number | undefined;
+  readonly moduleHandle?: number | undefined;
+}
+const commonWords = (body: CommonMemory) => [
+  known(body, "memoryErrorType", body.memoryErrorType, (value) => (value === "unknown" ? "unknown kind" : valueLabel(MEMORY_ERROR_TYPE, value))),
+  known(body, "errorStatus", body.errorStatus?.type, (value) => (value === 0 ? "" : valueLabel(ERROR_STATUS_TYPE, value))),
+  known(body, "physicalAddress", body.physicalAddress, (value) => `physical address ${hexNumber(value)}`),
+  known(body, "node", body.node, (value) => `node ${value}`),
+  known(body, "card", body.card, (value) => `card ${value}`),
+  known(body, "module", body.module, (value) => `module ${value}`),
+];
+const bankWords = (body: CommonMemory) => [
+  known(body, "bank", body.bank, (value) => `bank ${value}`),
+  known(body, "bankGroup", body.bank, (value) => `bank group ${value >> 8}`),
+  known(body, "bankAddress", body.bank, (value) => `bank address ${value & 255}`),
+];
+const placeWords = (body: CommonMemory) => [
+  known(body, "column", body.column, (value) => `column ${value}`),
+  known(body, "bitPosition", body.bitPosition, (value) => `bit ${value}`),
+];
+const handleWords = (body: CommonMemory) => [
+  known(body, "cardHandle", body.cardHandle, (value) => `memory array handle ${hexNumber(value)}`),
+  known(body, "moduleHandle", body.moduleHandle, (value) => `DIMM handle ${hexNumber(value)}`),
+];
 
 /** Kinds of memory errors, shared by both memory sections. */
 export const MEMORY_ERROR_TYPE = {
@@ -89,16 +127,21 @@ export type PlatformMemoryInput = Encodable<typeof PlatformMemory>;
 export const platformMemory: SectionType = {
   guids: ["a5bc1114-6f64-4ede-b863-3e83ed7c83b1"],
   name: "platformMemory",
-  title: "Platform Memory Error",
+  title: "Platform memory error",
   layout: PlatformMemory,
   summary: (body: PlatformMemory) => {
-    const valid = body.validation ?? {};
-    const parts: string[] = [];
-    if (valid.memoryErrorType && body.memoryErrorType !== undefined) parts.push(valueLabel(MEMORY_ERROR_TYPE, body.memoryErrorType));
-    if (valid.physicalAddress && body.physicalAddress !== undefined) parts.push(`physical address ${hexNumber(body.physicalAddress)}`);
-    for (const name of ["node", "card", "module", "bank", "device", "row", "column"] as const)
-      if (valid[name] && body[name] !== undefined) parts.push(`${name} ${body[name]}`);
-    return parts.join(", ");
+    const { row = 0, extended = {} } = body;
+    return phrase(
+      ...commonWords(body),
+      known(body, "rankNumber", body.rankNumber, (value) => `rank ${value}`),
+      ...bankWords(body),
+      known(body, "device", body.device, (value) => `device ${value}`),
+      body.validation?.extendedRow ? undefined : known(body, "row", body.row, (value) => `row ${value}`),
+      known(body, "extendedRow", body.row, () => `row ${(extended.row ?? 0) * 0x10000 + row}`),
+      ...placeWords(body),
+      known(body, "chipIdentification", extended.chipIdentification, (value) => `chip ${value}`),
+      ...handleWords(body),
+    );
   },
 };
 
@@ -155,6 +198,18 @@ export type PlatformMemory2Input = Encodable<typeof PlatformMemory2>;
 export const platformMemory2: SectionType = {
   guids: ["61ec04fc-48e6-d813-25c9-8daa44750b12"],
   name: "platformMemory2",
-  title: "Platform Memory Error 2",
+  title: "Platform memory 2 error",
   layout: PlatformMemory2,
+  summary: (body: PlatformMemory2) =>
+    phrase(
+      ...commonWords(body),
+      known(body, "status", body.status, (value) => (value.uncorrected ? "uncorrected" : "corrected")),
+      known(body, "rank", body.rank, (value) => `rank ${value}`),
+      ...bankWords(body),
+      known(body, "device", body.device, (value) => `device ${value}`),
+      known(body, "row", body.row, (value) => `row ${value}`),
+      ...placeWords(body),
+      known(body, "chipIdentification", body.chipIdentification, (value) => `chip ${value}`),
+      ...handleWords(body),
+    ),
 };

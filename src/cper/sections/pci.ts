@@ -3,6 +3,7 @@ import {
   bits,
   type Encodable,
   hex,
+  hexNumber,
   list,
   oneOf,
   orZero,
@@ -18,8 +19,10 @@ import {
   u32,
   u64,
   validBy,
+  valueLabel,
 } from "../../layout/index.ts";
-import { ErrorStatus } from "./error-status.ts";
+import { ERROR_STATUS_TYPE, ErrorStatus } from "./error-status.ts";
+import { known, pciAddress, pciIds, phrase } from "./words.ts";
 
 export const PCI_BUS_ERROR_TYPE = {
   unknown: [0, "unknown or OEM specific"],
@@ -85,12 +88,28 @@ export type PciComponentInput = Encodable<typeof PciComponent>;
 export const pciBus: SectionType = {
   guids: ["c5753963-3b84-4095-bf78-eddad3f9c9dd"],
   name: "pciBus",
-  title: "PCI/PCI-X Bus Error",
+  title: "PCI/PCI-X bus error",
   layout: PciBus,
+  summary: (body: PciBus) =>
+    phrase(
+      known(body, "errorType", body.errorType, (value) => valueLabel(PCI_BUS_ERROR_TYPE, value)),
+      known(body, "errorStatus", body.errorStatus?.type, (value) => (value === 0 ? "" : valueLabel(ERROR_STATUS_TYPE, value))),
+      known(body, "busId", body.busId, ({ segment = 0, bus = 0 }) => `bus ${pciAddress({ segment, bus }).slice(0, 7)}`),
+      known(body, "busAddress", body.busAddress, (value) => `address ${hexNumber(value)}`),
+      known(body, "busCommand", body.busCommand, (value) => (value.pciX ? "PCI-X command" : "PCI command")),
+      known(body, "requestorId", body.requestorId, (value) => `requestor ${hexNumber(value)}`),
+      known(body, "completerId", body.completerId, (value) => `completer ${hexNumber(value)}`),
+    ),
 };
 export const pciComponent: SectionType = {
   guids: ["eb5e4685-ca66-4769-b6a2-26068b001326"],
   name: "pciComponent",
-  title: "PCI/PCI-X Component Error",
+  title: "PCI/PCI-X component error",
   layout: PciComponent,
+  summary: (body: PciComponent) =>
+    phrase(
+      known(body, "errorStatus", body.errorStatus?.type, (value) => (value === 0 ? "" : valueLabel(ERROR_STATUS_TYPE, value))),
+      known(body, "deviceId", body.deviceId, (value) => `${pciAddress(value)} (${pciIds(value)})`),
+      known(body, "registerPairs", (body.memoryRegisters?.length ?? 0) + (body.ioRegisters?.length ?? 0), (value) => (value > 0 ? `${value} registers` : "")),
+    ),
 };

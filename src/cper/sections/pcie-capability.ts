@@ -1,5 +1,7 @@
 /** The PCI Express and Advanced Error Reporting capabilities as sections carry them (PCI Express Base Specification 6.2, 7.5.3 and 7.8.4). */
-import { array, bits, hex, initially, orZero, struct, u8, u16, u32 } from "../../layout/index.ts";
+import { array, bits, type Decoded, fieldLabel, hex, initially, orZero, struct, type Tree, u8, u16, u32 } from "../../layout/index.ts";
+import { tlpTrees } from "./tlp.ts";
+import { flagWords, requesterAddress } from "./words.ts";
 
 /** Device/port type of the PCI Express capabilities register, and the port type of a PCIe section. */
 export const PCIE_PORT_TYPE = {
@@ -325,3 +327,45 @@ export const PcieAer = struct("PCI Express Advanced Error Reporting Capability",
   prefixLog: orZero(array(4, hex(u32("TLP prefix, or a further dword of the header in flit mode")), "TLP prefix log")),
   flitLog: orZero(array(6, hex(u32("A further dword of the header")), "More of the header, in flit mode")),
 });
+
+type Aer = Decoded<typeof PcieAer>;
+
+/** The errors an AER capability holds, worst first, in words: "completion timeout (fatal)", "bad TLP (corrected)". */
+export function aerErrors(aer: Partial<Aer>): string[] {
+  const severity = aer.uncorrectableSeverity as Readonly<Record<string, unknown>> | undefined;
+  const masked = (mask: object | undefined, name: string) => ((mask as Readonly<Record<string, unknown>> | undefined)?.[name] === true ? ", masked" : "");
+  const of = (status: object | undefined, mask: object | undefined, kind: (name: string) => string) =>
+    Object.entries(status ?? {})
+      .filter(([name, set]) => set === true && name !== "rest")
+      .map(([name]) => `${fieldLabel(name)} (${kind(name)}${masked(mask, name)})`);
+  const uncorrectable = of(aer.uncorrectableStatus, aer.uncorrectableMask, (name) => (severity?.[name] === true ? "fatal" : "non-fatal"));
+  return [
+    ...uncorrectable.filter((text) => text.includes("(fatal")),
+    ...uncorrectable.filter((text) => !text.includes("(fatal")),
+    ...of(aer.correctableStatus, aer.correctableMask, () => "corrected"),
+  ];
+}
+
+/** What the registers of an AER capability mean: first error, root port messages, the logged packet. */
+export function aerTrees(aer: Partial<Aer>): Tree[] {
+  const out: Tree[] = [];
+  for (const text of aerErrors(aer)) out.push({ label: "error", text });
+  const first = aer.control?.firstErrorPointer;
+  const name = Object.entries(UNCORRECTABLE_ERROR).find(([, bit]) => bit === first)?.[0];
+  const logged = flagWords(aer.uncorrectableStatus).length > 0;
+  if (logged && name !== undefined) out.push({ label: "first error", text: fieldLabel(name) });
+  const root = flagWords(aer.rootErrorStatus);
+  if (root.length > 0) {
+    out.push({ label: "root port", text: root.join(", ") });
+    if (aer.rootErrorStatus?.correctableReceived) out.push({ label: "correctable error from", text: requesterAddress(aer.correctableSourceId ?? 0) });
+    if (aer.rootErrorStatus?.uncorrectableReceived) out.push({ label: "uncorrectable error from", text: requesterAddress(aer.uncorrectableSourceId ?? 0) });
+  }
+  if (logged && aer.headerLog) {
+    if (aer.control?.loggedTlpWasFlitMode) out.push({ label: "logged packet", text: "a flit-mode header: shown as dwords only" });
+    else {
+      const packet = tlpTrees(aer.headerLog);
+      if (packet.length > 0) out.push({ label: "logged packet", children: packet });
+    }
+  }
+  return out;
+}

@@ -3,20 +3,24 @@ import {
   bits,
   type Encodable,
   hex,
+  hexNumber,
   oneOf,
   orZero,
   type Parsed,
   reserved,
   type SectionType,
   struct,
+  type Tree,
   u8,
   u16,
   u24,
   u32,
   u64,
   validBy,
+  valueLabel,
 } from "../../layout/index.ts";
-import { PCIE_PORT_TYPE, PcieAer, PcieCapability } from "./pcie-capability.ts";
+import { aerErrors, aerTrees, PCIE_PORT_TYPE, PcieAer, PcieCapability } from "./pcie-capability.ts";
+import { flagWords, known, pciAddress, pciIds, phrase } from "./words.ts";
 
 /** The PCI command register (PCI Express 6.2, 7.5.1.1.3). */
 export const PCI_COMMAND = {
@@ -107,9 +111,61 @@ export const PcieError = struct("PCI Express Error", 208, "UEFI 2.11 N.2.7", {
 export type PcieError = Parsed<typeof PcieError>;
 export type PcieErrorInput = Encodable<typeof PcieError>;
 
+type DeviceId = NonNullable<PcieError["deviceId"]>;
+const addressWords = (id: DeviceId) => pciAddress({ segment: id.segment, bus: id.primaryBus, device: id.device, function: id.function });
+/** The register block's address, which takes the place of function, device and segment. */
+const rcrbAddress = ({ deviceId, rcrbHighAddress, validation }: PcieError): bigint =>
+  (BigInt(validation?.rcrbHighAddress ? (rcrbHighAddress ?? 0) : 0) << 32n) |
+  BigInt((deviceId?.segment ?? 0) * 0x10000 + (deviceId?.device ?? 0) * 0x100 + (deviceId?.function ?? 0));
+
+const BASE_CLASSES = [
+  "unclassified",
+  "mass storage",
+  "network",
+  "display",
+  "multimedia",
+  "memory",
+  "bridge",
+  "communication",
+  "system peripheral",
+  "input",
+  "docking station",
+  "processor",
+  "serial bus",
+  "wireless",
+  "intelligent I/O",
+  "satellite",
+  "encryption",
+  "signal processing",
+  "processing accelerator",
+];
+const classWords = (code: number) => `${code.toString(16).padStart(6, "0")}, ${BASE_CLASSES[code >> 16] ?? "unknown class"}`;
+
 export const pcie: SectionType = {
   guids: ["d995e954-bbc1-430f-ad91-b44dcb3c6f35"],
   name: "pcie",
-  title: "PCI Express Error",
+  title: "PCI Express error",
   layout: PcieError,
+  summary: (body: PcieError) =>
+    phrase(
+      known(body, "portType", body.portType, (value) => valueLabel(PCIE_PORT_TYPE, value)),
+      known(body, "deviceId", body.deviceId, (value) => `${addressWords(value)} (${pciIds(value)})`),
+      known(body, "rcrb", body.deviceId, (value) => `root complex register block ${hexNumber(rcrbAddress(body))} (${pciIds(value)})`),
+      known(body, "aer", body.aer, (value) => aerErrors(value).join(", ")),
+      // Without AER the status register of the capability is all there is.
+      body.validation?.aer ? undefined : known(body, "capability", body.capability?.deviceStatus, (value) => flagWords(value).join(", ")),
+    ),
+  explain: (body: PcieError) => {
+    const out: Tree[] = [];
+    const { validation: valid = {}, deviceId, version } = body;
+    if (valid.version && version) out.push({ label: "PCI Express version", text: `${(version.major ?? 0).toString(16)}.${(version.minor ?? 0).toString(16)}` });
+    if (valid.deviceId && deviceId) {
+      out.push({ label: "device", text: addressWords(deviceId) });
+      if (deviceId.slot?.number) out.push({ label: "slot", text: String(deviceId.slot.number) });
+      if (deviceId.classCode !== undefined) out.push({ label: "class", text: classWords(deviceId.classCode) });
+    }
+    if (valid.rcrb && deviceId) out.push({ label: "root complex register block", text: hexNumber(rcrbAddress(body)) });
+    if (valid.aer && body.aer) out.push({ label: "advanced error reporting", children: aerTrees(body.aer) });
+    return out;
+  },
 };

@@ -59,7 +59,7 @@ export type ProcessorGenericInput = Encodable<typeof ProcessorGeneric>;
 export const processorGeneric: SectionType = {
   guids: ["9876ccad-47b4-4bdb-b65e-16f193c4f3db"],
   name: "processorGeneric",
-  title: "Processor Error",
+  title: "Processor error",
   layout: ProcessorGeneric,
   summary: (body: ProcessorGeneric) => {
     const kinds = flagWords(body.errorType);
