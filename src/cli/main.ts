@@ -14,6 +14,7 @@ interface Row {
 const COMMANDS: readonly Row[] = [
   { usage: "decode <files..>", summary: "show what is in a file: in words, as JSON or as a hex dump", load: () => import("./commands/decode.ts") },
   { usage: "encode <file>", summary: "make the bytes of a JSON document", load: () => import("./commands/encode.ts") },
+  { usage: "run <scenario>", summary: "rehearse an error from the hardware to the guest and back", load: () => import("./commands/run.ts") },
   { usage: "schema [name]", summary: "print a JSON Schema, or list them", load: () => import("./commands/schema.ts") },
 ];
 

@@ -4,10 +4,11 @@
  */
 import { NOTIFICATION, type NotificationName } from "../acpi/notification.ts";
 import { ErrorDataEntryHeader, ErrorStatusBlockHeader, entryHeaderLayout } from "../acpi/status-block.ts";
+import { fieldOffset } from "../layout/index.ts";
 import { namesByNumber } from "../layout/values.ts";
 import type { GenericSource, KernelVersion } from "./hest.ts";
 import { checkRegister, ERRNO, type RegisterSpaces, readRegister, writeRegister } from "./registers.ts";
-import { codeOf, offsetOf } from "./structures.ts";
+import { codeOf } from "./structures.ts";
 
 /** What the kernel was built with and what the platform gives it. */
 export interface GhesPlatform {
@@ -170,7 +171,7 @@ export type Report =
   | { readonly found: "record"; readonly address: bigint; readonly block: Uint8Array };
 
 const u32 = (bytes: Uint8Array, at: number): number => new DataView(bytes.buffer, bytes.byteOffset, bytes.length).getUint32(at, true);
-const field = (name: string) => offsetOf(ErrorStatusBlockHeader, name);
+const field = (name: keyof typeof ErrorStatusBlockHeader.fields) => fieldOffset(ErrorStatusBlockHeader, name);
 const STATUS = field("blockStatus");
 const RAW_OFFSET = field("rawDataOffset");
 const RAW_LENGTH = field("rawDataLength");
@@ -186,8 +187,8 @@ export function blockTotal(header: Uint8Array): number {
 
 /** Where each data entry of a block starts, and how long its header is; undefined when they do not end exactly with the data. */
 export function walkEntries(block: Uint8Array): { readonly at: number; readonly header: number; readonly length: number }[] | undefined {
-  const revisionAt = offsetOf(ErrorDataEntryHeader, "revision");
-  const lengthAt = offsetOf(ErrorDataEntryHeader, "errorDataLength");
+  const revisionAt = fieldOffset(ErrorDataEntryHeader, "revision");
+  const lengthAt = fieldOffset(ErrorDataEntryHeader, "errorDataLength");
   const end = HEADER + u32(block, DATA_LENGTH);
   const out: { at: number; header: number; length: number }[] = [];
   let at = HEADER;

@@ -4,11 +4,10 @@
  */
 import { Hest } from "../acpi/hest.ts";
 import { byteSum, CHECKSUM_OFFSET, TableHeader } from "../acpi/table-header.ts";
-import { parse } from "../layout/index.ts";
+import { fieldOffset, parse } from "../layout/index.ts";
 import { SparseMemory } from "../machine/memory.ts";
 import { type GhesPlatform, probe } from "./ghes.ts";
 import { type KernelVersion, readHest } from "./hest.ts";
-import { offsetOf } from "./structures.ts";
 
 /** What put the table into memory decides what lies behind it, and whether it gets there at all. */
 export type TableCarrier = "seabios" | "ovmf" | "aavmf" | "acpitable";
@@ -56,7 +55,7 @@ function carried(table: Uint8Array, carrier: TableCarrier | undefined): Uint8Arr
   if (carrier === undefined || carrier === "seabios") return table;
   if (carrier === "acpitable") return joined(table, RSDT_HEADER, table.length);
   const length =
-    table.length < TableHeader.size ? 0 : new DataView(table.buffer, table.byteOffset, table.length).getUint32(offsetOf(TableHeader, "length"), true);
+    table.length < TableHeader.size ? 0 : new DataView(table.buffer, table.byteOffset, table.length).getUint32(fieldOffset(TableHeader, "length"), true);
   if (length < TableHeader.size || length > table.length || byteSum(table, 0, length) !== 0) return undefined;
   const copy = table.subarray(0, length);
   return carrier === "ovmf" ? copy : joined(copy, POOL_TAIL, Math.ceil(length / POOL_ALIGNMENT) * POOL_ALIGNMENT);
@@ -82,7 +81,7 @@ function checksumMessage(image: Uint8Array, version: KernelVersion = "7.2"): str
 }
 const hexByte = (value: number) => value.toString(16).toUpperCase().padStart(2, "0");
 const lengthOf = (table: Uint8Array): number =>
-  table.length < TableHeader.size ? 0 : new DataView(table.buffer, table.byteOffset, table.length).getUint32(offsetOf(TableHeader, "length"), true);
+  table.length < TableHeader.size ? 0 : new DataView(table.buffer, table.byteOffset, table.length).getUint32(fieldOffset(TableHeader, "length"), true);
 
 const TABLE = 0x1000_0000_0000n;
 const MOST_BEHIND = 0x10000;
@@ -100,7 +99,7 @@ export function probeHest(table: Uint8Array, options: HestProbeOptions = {}): He
   memory.write(TABLE, image);
   // Sources of zeros behind the bytes mean nothing to the kernel; a Length of gigabytes need not be walked to its end.
   const most = image.length + MOST_BEHIND;
-  if (lengthOf(image) > most) memory.writeWord(TABLE + BigInt(offsetOf(TableHeader, "length")), 4, BigInt(most));
+  if (lengthOf(image) > most) memory.writeWord(TABLE + BigInt(fieldOffset(TableHeader, "length")), 4, BigInt(most));
   const { enabled, sources, messages: parserMessages } = readHest(memory, TABLE, architecture, options.version);
   const messages = [...checksumMessage(image, options.version), ...parserMessages];
   const mappedPages = new Set<bigint>();

@@ -13,9 +13,9 @@ import {
   type SourceTypeName,
 } from "../acpi/hest.ts";
 import { TableHeader } from "../acpi/table-header.ts";
-import { type Decoded, decode, parse, type Root } from "../layout/index.ts";
+import { type Decoded, decode, fieldOffset, parse, type Root } from "../layout/index.ts";
 import type { GuestMemory } from "../machine/memory.ts";
-import { codeOf, fixedSize, offsetOf } from "./structures.ts";
+import { codeOf, fixedSize } from "./structures.ts";
 
 type Architecture = "arm64" | "x86";
 
@@ -61,8 +61,8 @@ type Assisted = Map<string, MachineCheck>;
  */
 function walk(memory: GuestMemory, table: bigint, assisted: Assisted, messages: string[], visit: (entry: Entry) => boolean): boolean {
   const word = (at: bigint, size: 1 | 2 | 4) => Number(memory.readWord(at, size));
-  const end = table + BigInt(word(table + BigInt(offsetOf(TableHeader, "length")), 4));
-  const count = word(table + BigInt(offsetOf(Hest, "sourceCount")), 4);
+  const end = table + BigInt(word(table + BigInt(fieldOffset(TableHeader, "length")), 4));
+  const count = word(table + BigInt(fieldOffset(Hest, "sourceCount")), 4);
   let at = table + BigInt(SOURCES_OFFSET);
   for (let i = 0; i < count; i++) {
     const type = word(at, 2);
@@ -75,7 +75,7 @@ function walk(memory: GuestMemory, table: bigint, assisted: Assisted, messages: 
     const { name, layout } = known;
     let size = known.size;
     if (MACHINE_CHECKS.includes(name)) {
-      size += word(at + BigInt(offsetOf(layout, "bankCount")), 1) * MachineCheckBank.size;
+      size += word(at + BigInt(fieldOffset(layout, "bankCount")), 1) * MachineCheckBank.size;
       const { flags } = parse(layout as never, memory.read(at, known.size)) as { flags?: { ghesAssist?: boolean } };
       assisted.set(name, { id, assist: flags?.ghesAssist === true });
     }
@@ -83,7 +83,7 @@ function walk(memory: GuestMemory, table: bigint, assisted: Assisted, messages: 
       messages.push(`[Firmware Bug]: HEST: Table contents overflow for hardware error source: ${id}.`);
       return false;
     }
-    const related = GENERIC.includes(name) ? word(at + BigInt(offsetOf(layout, "relatedSourceId")), 2) : undefined;
+    const related = GENERIC.includes(name) ? word(at + BigInt(fieldOffset(layout, "relatedSourceId")), 2) : undefined;
     const assists = related !== undefined && [...assisted.values()].some((check) => check.assist && check.id === related);
     if (!assists && !visit({ name, id, address: at, size })) return false;
     at += BigInt(size);

@@ -8,11 +8,11 @@ import { type BLOCK_SEVERITY, type ErrorDataEntry, type ErrorStatusBlock, parseE
 import { sectionTypes } from "../cper/registry.ts";
 import type { ArmProcessor } from "../cper/sections/arm-processor.ts";
 import { platformMemory } from "../cper/sections/memory.ts";
+import { osView } from "../firmware/os-view.ts";
 import { bytesToHex, hexNumber } from "../layout/index.ts";
-import { type GhesDevice, type GhesPlatform, NMI_LIKE, peek, probe, type Report, release } from "./ghes.ts";
+import { acknowledge, type GhesDevice, type GhesPlatform, NMI_LIKE, peek, probe, type Report, release } from "./ghes.ts";
 import { readHest } from "./hest.ts";
 import type { RegisterSpaces } from "./registers.ts";
-import { findTables } from "./tables.ts";
 
 export type GuestStep =
   | "boot"
@@ -48,7 +48,7 @@ export interface KernelOptions extends GhesPlatform {
   readonly clock: () => number;
   readonly report: (event: GuestEvent) => void;
   /** A guest that reads but never acknowledges is one that ignores or does not know version 2. */
-  readonly acknowledges?: boolean;
+  readonly acknowledges?: () => boolean;
 }
 
 /** The processor state a notification interrupts. */
@@ -101,9 +101,9 @@ export class GuestKernel {
   /** Find HEST from the root pointer, bind drivers, and look once at every source: an error may have waited. */
   boot(rsdp: bigint): void {
     this.#guarded(() => {
-      const table = findTables(this.#spaces.memory, rsdp).find(({ signature }) => signature === "HEST");
+      const table = osView(this.#spaces.memory, rsdp).tables.find(({ signature }) => signature === "HEST");
       if (!table) return this.#say("boot", "there is no HEST: no error sources");
-      this.#say("boot", `HEST found at ${hexNumber(table.address)} from the RSDP at ${hexNumber(rsdp)}${table.intact ? "" : ", its checksum is wrong"}`, {
+      this.#say("boot", `HEST found at ${hexNumber(table.address)} from the RSDP at ${hexNumber(rsdp)}${table.checksumOk ? "" : ", its checksum is wrong"}`, {
         address: table.address,
       });
       const hest = readHest(this.#spaces.memory, table.address, this.#options.architecture);
@@ -115,7 +115,7 @@ export class GuestKernel {
         this.devices.push(device);
         this.#say(
           "probe",
-          `source ${device.id}: version ${device.version}, ${device.notification}, status pointer at ${hexNumber(source.errorStatusAddress.address)}${source.readAckRegister ? `, acknowledge register at ${hexNumber(source.readAckRegister.address)}` : ""}`,
+          `source ${device.id}: ${device.version === 2 ? "GHESv2" : "GHES"}, ${device.notification}, status pointer at ${hexNumber(source.errorStatusAddress.address)}${source.readAckRegister ? `, acknowledge register at ${hexNumber(source.readAckRegister.address)}` : ""}`,
           { source: device.id },
         );
       }
@@ -151,6 +151,17 @@ export class GuestKernel {
     return { records, claimed: true, finish };
   }
 
+  /** A guest that owed an acknowledgement gives it after all. */
+  acknowledge(source: number): void {
+    const device = this.devices.find(({ id }) => id === source);
+    if (!device?.source.readAckRegister) return;
+    acknowledge(this.#spaces, device);
+    this.#say("acknowledged", `source ${source}: acknowledges at last at ${hexNumber(device.source.readAckRegister.address)}`, {
+      source,
+      address: device.source.readAckRegister.address,
+    });
+  }
+
   #unexplained(why: string): Handling {
     this.#say("killed", `the external abort is not explained (${why}): the program gets SIGBUS, or the kernel dies if it was the kernel's`);
     return nothing;
@@ -170,7 +181,10 @@ export class GuestKernel {
       return nothing;
     }
     const block = parseErrorStatusBlock(report.block, sectionTypes);
-    this.#say("read", `source ${device.id}: ${report.block.length} bytes at ${hexNumber(report.address)}`, { source: device.id, address: report.address });
+    this.#say("read", `source ${device.id}: reads a record of ${report.block.length} bytes at ${hexNumber(report.address)}`, {
+      source: device.id,
+      address: report.address,
+    });
     const severity = block.header.errorSeverity;
     if (isFatal(severity)) {
       this.#decoded(device, report.block, block);
@@ -199,16 +213,16 @@ export class GuestKernel {
   }
 
   #release(device: GhesDevice, report: Exclude<Report, { found: "nothing" }>): void {
-    if (this.#options.acknowledges === false) {
+    if (this.#options.acknowledges?.() === false) {
       this.#spaces.memory.writeWord(report.address, 4, 0n);
-      this.#say("cleared", `source ${device.id}: block status cleared`, { source: device.id, address: report.address });
-      this.#say("withheld", `source ${device.id}: this guest does not acknowledge`, { source: device.id });
+      this.#say("cleared", `source ${device.id}: clears the block status at ${hexNumber(report.address)}`, { source: device.id, address: report.address });
+      this.#say("withheld", `source ${device.id}: does not acknowledge`, { source: device.id });
       return;
     }
     release(this.#spaces, device, report.address);
-    this.#say("cleared", `source ${device.id}: block status cleared`, { source: device.id, address: report.address });
+    this.#say("cleared", `source ${device.id}: clears the block status at ${hexNumber(report.address)}`, { source: device.id, address: report.address });
     if (device.version === 2)
-      this.#say("acknowledged", `source ${device.id}: acknowledged at ${hexNumber(device.source.readAckRegister!.address)}`, {
+      this.#say("acknowledged", `source ${device.id}: acknowledges at ${hexNumber(device.source.readAckRegister!.address)}`, {
         source: device.id,
         address: device.source.readAckRegister!.address,
       });
@@ -216,7 +230,7 @@ export class GuestKernel {
 
   #decoded(device: GhesDevice, bytes: Uint8Array, block: ErrorStatusBlock): void {
     this.delivered.push({ source: device.id, block: bytes });
-    this.#say("decoded", `source ${device.id}: ${format.summary(block)}`, { source: device.id, block: bytes });
+    this.#say("decoded", `source ${device.id} says: ${format.summary(block)}`, { source: device.id, block: bytes });
   }
 
   #process(device: GhesDevice, bytes: Uint8Array, block: ErrorStatusBlock): void {

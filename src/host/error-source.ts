@@ -6,8 +6,8 @@ import type { GenericAddress } from "../acpi/generic-address.ts";
 import type { Notification } from "../acpi/notification.ts";
 import { ErrorDataEntryHeader, ErrorStatusBlockHeader } from "../acpi/status-block.ts";
 import { checkRegister } from "../guest/registers.ts";
-import { offsetOf } from "../guest/structures.ts";
-import { decode, encode, hexNumber } from "../layout/index.ts";
+
+import { decode, encode, fieldOffset, hexNumber } from "../layout/index.ts";
 import type { GuestMemory } from "../machine/memory.ts";
 
 /** Where one source lives in guest memory, as far as the host knows. */
@@ -79,8 +79,13 @@ export interface Account {
   overflowed: number;
 }
 
+interface Waiting {
+  readonly block: Uint8Array;
+  /** Whatever its owner wants back when it is written. */
+  readonly tag: unknown;
+}
 interface SourceState {
-  readonly queue: Uint8Array[];
+  readonly queue: Waiting[];
   /** Records lost since the last one written. */
   lost: number;
   readonly account: Account;
@@ -88,10 +93,9 @@ interface SourceState {
 /** All a device remembers; plain data, so that it can be copied. */
 export type DeviceState = Map<number, SourceState>;
 
-const at = (name: string) => offsetOf(ErrorStatusBlockHeader, name);
-const STATUS = at("blockStatus");
+const STATUS = fieldOffset(ErrorStatusBlockHeader, "blockStatus");
 const FIRST_ENTRY = ErrorStatusBlockHeader.size;
-const FLAGS = FIRST_ENTRY + offsetOf(ErrorDataEntryHeader, "flags");
+const FLAGS = FIRST_ENTRY + fieldOffset(ErrorDataEntryHeader, "flags");
 const OVERFLOW = 0x80;
 
 export interface ErrorSourceOptions {
@@ -113,9 +117,10 @@ export class ErrorSourceDevice {
 
   /**
    * Hand in a whole error status block for a source.
+   * @param tag comes back from `service` when the record had to wait.
    * @returns what became of it; after `written` the source wants its notification raised.
    */
-  record(id: number, block: Uint8Array): Outcome {
+  record(id: number, block: Uint8Array, tag?: unknown): Outcome {
     const state = this.#stateOf(id);
     state.account.submitted++;
     const location = this.#locate(id);
@@ -124,7 +129,7 @@ export class ErrorSourceDevice {
     if (problem !== undefined) return this.#refuse(id, problem);
     const free = this.#reach(id, () => state.queue.length === 0 && this.#isFree(location));
     if (typeof free === "string") return this.#refuse(id, free);
-    if (!free) return this.#postpone(id, state, block);
+    if (!free) return this.#postpone(id, state, { block, tag });
     const failure = this.#reach(id, () => this.#store(location, state, block));
     return typeof failure === "string" ? this.#refuse(id, failure) : "written";
   }
@@ -133,8 +138,8 @@ export class ErrorSourceDevice {
    * Write what waits, for every source the guest has acknowledged meanwhile.
    * @returns the sources that want their notification raised.
    */
-  service(): number[] {
-    const written: number[] = [];
+  service(): { readonly source: number; readonly tag: unknown }[] {
+    const written: { source: number; tag: unknown }[] = [];
     for (const [id, state] of this.state) {
       const next = state.queue[0];
       if (!next) continue;
@@ -142,13 +147,13 @@ export class ErrorSourceDevice {
       if (typeof location === "string") continue;
       const done = this.#reach(id, () => {
         if (!this.#isFree(location)) return false;
-        this.#store(location, state, next);
+        this.#store(location, state, next.block);
         return true;
       });
       if (done !== true) continue;
       state.queue.shift();
       state.account.waiting--;
-      written.push(id);
+      written.push({ source: id, tag: next.tag });
     }
     return written;
   }
@@ -207,11 +212,12 @@ export class ErrorSourceDevice {
       source: id,
       address: block,
       block: bytes,
-      text: `source ${id}: ${bytes.length} bytes at ${hexNumber(block)}${lost > 0 ? `, flagged: ${lost} lost before it` : ""}`,
+      text: `source ${id}: record of ${bytes.length} bytes at ${hexNumber(block)}${lost > 0 ? `, flagged: ${lost} lost before it` : ""}`,
     });
   }
 
-  #postpone(id: number, state: SourceState, record: Uint8Array): Outcome {
+  #postpone(id: number, state: SourceState, waiting: Waiting): Outcome {
+    const record = waiting.block;
     const policy = this.#options.policy.unacknowledged;
     const { account, queue } = state;
     if (policy.action === "refuse") return this.#refuse(id, MESSAGE.unacknowledged);
@@ -226,9 +232,9 @@ export class ErrorSourceDevice {
       );
     }
     if (policy.action === "merge" && isCorrected(record)) {
-      const same = queue.findIndex((waiting) => isCorrected(waiting) && kindOf(waiting) === kindOf(record));
+      const same = queue.findIndex((other) => isCorrected(other.block) && kindOf(other.block) === kindOf(record));
       if (same >= 0) {
-        queue[same] = multiple(queue[same]!);
+        queue[same] = { ...queue[same]!, block: multiple(queue[same]!.block) };
         account.merged++;
         return this.#tell("merged", id, `source ${id}: corrected error folded into the one that waits (${account.merged} so far)`, record);
       }
@@ -239,12 +245,12 @@ export class ErrorSourceDevice {
       state.lost++;
       if (policy.whenFull === "dropNewest" || policy.limit === 0)
         return this.#tell("dropped", id, `source ${id}: ${queue.length} wait already: this record is dropped (${account.dropped} so far)`, record);
-      const oldest = queue.shift()!;
-      queue.push(record);
+      const oldest = queue.shift()!.block;
+      queue.push(waiting);
       this.#tell("dropped", id, `source ${id}: ${queue.length} wait already: the oldest is dropped (${account.dropped} so far)`, oldest);
       return this.#tell("queued", id, `source ${id}: not acknowledged: record waits as number ${queue.length}`, record);
     }
-    queue.push(record);
+    queue.push(waiting);
     account.waiting++;
     return this.#tell("queued", id, `source ${id}: not acknowledged: record waits as number ${queue.length}`, record);
   }

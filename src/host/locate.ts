@@ -3,8 +3,8 @@ import { GenericHardwareErrorSourceV2, Hest, SOURCE_TYPE } from "../acpi/hest.ts
 import { TableHeader } from "../acpi/table-header.ts";
 import type { GenericSource } from "../guest/hest.ts";
 import { checkRegister } from "../guest/registers.ts";
-import { codeOf, fixedSize, offsetOf } from "../guest/structures.ts";
-import { decode, parse } from "../layout/index.ts";
+import { codeOf, fixedSize } from "../guest/structures.ts";
+import { decode, fieldOffset, parse } from "../layout/index.ts";
 import type { GuestMemory } from "../machine/memory.ts";
 import type { Locate, Located, SourceLocation } from "./error-source.ts";
 
@@ -47,12 +47,12 @@ const MOST_SOURCES = 0x10000;
 export const inHestAsQemu =
   (memory: GuestMemory, hest: bigint, blockLength: number): Locate =>
   (id): Located => {
-    const count = Math.min(Number(memory.readWord(hest + BigInt(offsetOf(Hest, "sourceCount")), 4)), MOST_SOURCES);
+    const count = Math.min(Number(memory.readWord(hest + BigInt(fieldOffset(Hest, "sourceCount")), 4)), MOST_SOURCES);
     let entry = hest + FIRST;
     for (let i = 0; i < count; i++, entry += BigInt(GenericHardwareErrorSourceV2.size)) {
       const type = Number(memory.readWord(entry, 2));
       if (type !== V2_TYPE) return { message: LOCATE_MESSAGE.type(type) };
-      if (Number(memory.readWord(entry + BigInt(offsetOf(GenericHardwareErrorSourceV2, "sourceId")), 2)) !== id) continue;
+      if (Number(memory.readWord(entry + BigInt(fieldOffset(GenericHardwareErrorSourceV2, "sourceId")), 2)) !== id) continue;
       const source = decode(GenericHardwareErrorSourceV2, memory.read(entry, GenericHardwareErrorSourceV2.size));
       const block = memory.readWord(source.errorStatusAddress.address, 8);
       const acknowledge = { ...ACKNOWLEDGE_ONE, register: { ...ACKNOWLEDGE_ONE.register, address: source.readAckRegister.address } };
@@ -65,7 +65,7 @@ const MOST_TABLE = 1 << 20;
 
 /** Every generic source of a HEST in guest memory, with its block and acknowledge register. Throws MemoryFault where the table is not. */
 export function sourcesOf(memory: GuestMemory, hest: bigint): SourceLocation[] {
-  const length = Math.min(Number(memory.readWord(hest + BigInt(offsetOf(TableHeader, "length")), 4)), MOST_TABLE);
+  const length = Math.min(Number(memory.readWord(hest + BigInt(fieldOffset(TableHeader, "length")), 4)), MOST_TABLE);
   const table = parse(Hest, memory.read(hest, length));
   const generic = (table.sources ?? []).filter(
     (source) => source.type === "genericHardwareError" || source.type === "genericHardwareErrorV2",

@@ -78,7 +78,7 @@ export type HostError =
       readonly address: ErrorAddress /** False for memory that is not the guest's RAM. */;
       readonly inRam?: boolean;
     }
-  | { readonly kind: "seaExit"; readonly address: ErrorAddress }
+  | { readonly kind: "seaExit"; readonly address: ErrorAddress /** It was an instruction fetch. */; readonly fetch?: boolean }
   /** A block made elsewhere: by a user, or by error injection. */
   | { readonly kind: "record"; readonly block: Uint8Array; readonly source?: number | undefined; readonly notification?: NotificationName | undefined };
 

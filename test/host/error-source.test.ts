@@ -92,7 +92,7 @@ describe("while the guest has not acknowledged", () => {
     device.record(0, QEMU_BYTES);
     device.record(0, QEMU_BYTES);
     expect(events.map(({ kind, text }) => [kind, text])).toEqual([
-      ["written", "source 0: 172 bytes at 0x10003000"],
+      ["written", "source 0: record of 172 bytes at 0x10003000"],
       ["refused", "OSPM does not acknowledge previous error, so can not record CPER for current error anymore"],
     ]);
   });
@@ -113,7 +113,7 @@ describe("while the guest has not acknowledged", () => {
     const { device, memory, devices } = setUp(policy({ action: "queue", limit: 1, whenFull: "dropOldest" }));
     for (const n of [1n, 2n, 3n]) device.record(0, recoverable(n << 12n));
     take({ memory }, devices[0]!);
-    expect(device.service()).toEqual([0]);
+    expect(device.service()).toEqual([{ source: 0, tag: undefined }]);
     const report = take({ memory }, devices[0]!);
     if (report.found !== "record") expect.fail();
     expect(report.block[108 + 1]).toBe(0x30);

@@ -1,0 +1,48 @@
+/** A finished run as text and as JSON. */
+import { type BLOCK_SEVERITY, statusBlockFormat } from "../acpi/status-block.ts";
+import { sectionTypes } from "../cper/registry.ts";
+import { bytesToHex, hexNumber, type Json, type Tree, treeLines } from "../layout/index.ts";
+import type { RunResult } from "./runner.ts";
+import { timelineLines } from "./timeline.ts";
+
+const format = statusBlockFormat(sectionTypes);
+export type Severity = keyof typeof BLOCK_SEVERITY;
+
+const OUTCOME = { running: "the guest goes on", panicked: "the guest kernel has panicked", ended: "the machine has ended" } as const;
+
+/** What became of the records of every source, one line each. */
+export function accountLines(result: RunResult): string[] {
+  return Object.entries(result.accounts).map(([id, { submitted, ...parts }]) => {
+    const words = Object.entries(parts).filter(([, count]) => count > 0);
+    return `source ${id}: ${submitted} ${submitted === 1 ? "error" : "errors"}${words.length === 0 ? "" : `: ${words.map(([name, count]) => `${count} ${name}`).join(", ")}`}`;
+  });
+}
+
+/** @param records whether the decoded records follow the timeline. */
+export function runLines(result: RunResult, records: boolean): string[] {
+  const lines = [result.name, "", ...timelineLines(result.timeline), "", ...accountLines(result), `outcome: ${OUTCOME[result.outcome]}`];
+  if (!records) return lines;
+  for (const [i, { source, block }] of result.records.entries())
+    lines.push("", `record ${i + 1}, read from source ${source}:`, ...format.tree(block).flatMap((tree: Tree) => treeLines(tree, 1)));
+  return lines;
+}
+
+/** The whole run for machines. */
+export function runJson(result: RunResult): { [key: string]: Json } {
+  return {
+    name: result.name,
+    outcome: result.outcome,
+    timeline: result.timeline.map(({ at, from, to, what, text, bad, data }) => ({
+      at,
+      from,
+      ...(to && { to }),
+      what,
+      text,
+      ...(bad && { bad }),
+      ...(data && { data: { ...data } }),
+    })),
+    records: result.records.map(({ source, bytes, block }) => ({ source, bytes: bytesToHex(bytes), block: format.toJson(block) })),
+    accounts: Object.fromEntries(Object.entries(result.accounts).map(([id, account]) => [id, { ...account }])),
+    isolatedPages: result.isolatedPages.map(hexNumber),
+  };
+}

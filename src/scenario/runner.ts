@@ -1,0 +1,511 @@
+/** Puts firmware, guest and host on one machine, lets the events of a scenario happen, and keeps the timeline. */
+import type { NotificationName } from "../acpi/notification.ts";
+import { type ErrorStatusBlock, parseErrorStatusBlock } from "../acpi/status-block.ts";
+import { decodeEsr } from "../arm64/syndrome.ts";
+import { sectionTypes } from "../cper/registry.ts";
+import { boot } from "../firmware/boot.ts";
+import type { Blob } from "../firmware/frame.ts";
+import { type GuestEvent, GuestKernel, type GuestStep, type Handling } from "../guest/kernel.ts";
+import { syntheticAbort } from "../host/abort.ts";
+import { type Account, ErrorSourceDevice, type Locate, type SourceEvent } from "../host/error-source.ts";
+import { inHardwareErrors, inHest, inHestAsQemu, sourcesOf } from "../host/locate.ts";
+import { memoryRecord } from "../host/memory-record.ts";
+import { type Decision, decide, type ErrorAddress, type HostError, type MonitorPolicy, PRESETS } from "../host/monitor.ts";
+import { NEED, type Need, NOTIFICATION_KIND, NotificationController, type Signal, type Subject } from "../host/notification.ts";
+import { hexNumber, hexToBytes, UsageError } from "../layout/index.ts";
+import { FILE } from "../loader/fw-cfg.ts";
+import type { FwCfgDevice } from "../machine/fw-cfg-device.ts";
+import type { GuestMemory } from "../machine/memory.ts";
+import { machineFiles, sourcesFor } from "./machine.ts";
+import type { GuestChoice, Moment, MonitorChoice, Number64, RecordEvent, Scenario, VcpuState } from "./schema.ts";
+import { type Lane, Timeline, type TimelineEntry } from "./timeline.ts";
+
+export interface RunResult {
+  readonly name: string;
+  readonly timeline: readonly TimelineEntry[];
+  /** Records as the guest read them, in order. */
+  readonly records: readonly { readonly source: number; readonly bytes: Uint8Array; readonly block: ErrorStatusBlock }[];
+  /** What became of every record handed in, by source. */
+  readonly accounts: Readonly<Record<number, Readonly<Account>>>;
+  readonly outcome: "running" | "panicked" | "ended";
+  readonly isolatedPages: readonly bigint[];
+}
+
+const big = (value: Number64 | undefined): bigint | undefined => (value === undefined ? undefined : BigInt(value));
+
+/** The policy a scenario names, with its changes. */
+export function policyOf(choice: MonitorChoice = "qemu-10.2"): MonitorPolicy {
+  if (typeof choice === "string") return PRESETS[choice];
+  const { preset, recording, ...changes } = choice;
+  const base: MonitorPolicy = PRESETS[preset];
+  return { ...base, ...changes, recording: { ...base.recording, ...recording } };
+}
+
+/** Milliseconds between two looks of the monitor at sources that hold waiting records. */
+const RECHECK = 10;
+/** What happens of its own accord stops here when nothing else is left, milliseconds after the last event. */
+const AFTERMATH = 60_000;
+/** Things that may happen in one run. */
+const MOST_STEPS = 1_000_000;
+
+/** Whom to tell, and how, once a record is written. */
+interface Notice {
+  readonly vcpu: number;
+  readonly notification: NotificationName | undefined;
+  readonly faultAddress: bigint | undefined;
+  readonly fetch: boolean;
+}
+
+interface Due {
+  readonly at: number;
+  readonly order: number;
+  readonly body: () => void;
+}
+
+/** Run a scenario. @throws UsageError for one that cannot be set up. */
+export function runScenario(scenario: Scenario): RunResult {
+  return new Run(scenario).go();
+}
+
+class Run {
+  readonly #scenario: Scenario;
+  readonly #policy: MonitorPolicy;
+  readonly #timeline: Timeline;
+  readonly #records: RunResult["records"][number][] = [];
+  readonly #vcpus: VcpuState[];
+  readonly #controllers = new Map<NotificationName, NotificationController>();
+  #now = 0;
+  #queue: Due[] = [];
+  #order = 0;
+  #ended = false;
+  #memory!: GuestMemory;
+  #device!: ErrorSourceDevice;
+  #kernel!: GuestKernel;
+  #guest: GuestChoice;
+  #subjects: Subject[] = [];
+  #handedOff = false;
+  #rechecking = false;
+  /** Of the abort that is being raised. */
+  #fault: bigint | undefined;
+  #fetch = false;
+
+  constructor(scenario: Scenario) {
+    this.#scenario = scenario;
+    this.#policy = policyOf(scenario.monitor);
+    this.#timeline = new Timeline(() => this.#now);
+    this.#vcpus = [...(scenario.machine?.vcpus ?? [{}])];
+    if (this.#vcpus.length === 0) this.#vcpus.push({});
+    this.#guest = scenario.guest ?? {};
+  }
+
+  go(): RunResult {
+    this.#setUp();
+    for (const moment of this.#scenario.events) this.#schedule(moment.at, () => this.#happen(moment));
+    const last = Math.max(0, ...this.#scenario.events.map(({ at }) => at));
+    const until = this.#scenario.until ?? last + AFTERMATH;
+    for (let steps = 0; this.#queue.length > 0 && !this.#ended && steps < MOST_STEPS; steps++) {
+      const due = this.#queue.reduce((first, other) => (other.at < first.at || (other.at === first.at && other.order < first.order) ? other : first));
+      if (due.at > until) break;
+      this.#queue = this.#queue.filter((other) => other !== due);
+      this.#now = due.at;
+      due.body();
+    }
+    return {
+      name: this.#scenario.name,
+      timeline: this.#timeline.entries,
+      records: this.#records,
+      accounts: Object.fromEntries([...(this.#device?.state ?? [])].map(([id, { account }]) => [id, { ...account }])),
+      outcome: this.#kernel?.panicked ? "panicked" : this.#ended ? "ended" : "running",
+      isolatedPages: [...(this.#kernel?.isolatedPages ?? [])],
+    };
+  }
+
+  #say(from: Lane, to: Lane | undefined, what: string, text: string, more?: Pick<TimelineEntry, "data" | "bad">): void {
+    this.#timeline.add(from, to, what, text, more);
+  }
+  #schedule(at: number, body: () => void): void {
+    this.#queue.push({ at, order: this.#order++, body });
+  }
+
+  // ---- the machine starts ----
+
+  #setUp(): void {
+    const { machine = {} } = this.#scenario;
+    const ras = machine.ras !== false;
+    const files = machineFiles(machine, this.#policy);
+    const placements = new Map(Object.entries(machine.place ?? {}).map(([name, address]) => [name, BigInt(address)]));
+    const booted = boot(files, { firmware: machine.firmware ?? "generic", placements });
+    this.#memory = booted.memory;
+    for (const blob of booted.placements.values()) this.#placed(blob);
+    if (booted.state !== "acpi") this.#say("firmware", undefined, "failed", `no ACPI: ${booted.failure}`, { bad: true });
+    for (const { file, value } of booted.writtenPointers)
+      this.#say("firmware", "monitor", "handOff", `${hexNumber(value)} written to ${file}`, { data: { address: hexNumber(value), file } });
+
+    const locate = ras ? this.#locate(booted.device, booted.placements) : undefined;
+    this.#handedOff = locate !== undefined;
+    this.#device = new ErrorSourceDevice({
+      memory: this.#memory,
+      locate: locate ?? (() => ({ message: "there are no error sources" })),
+      policy: this.#policy.recording,
+      report: (event) => this.#deviceSays(event),
+    });
+    this.#kernel = new GuestKernel(
+      { memory: this.#memory, io: this.#memory },
+      {
+        architecture: machine.architecture ?? "arm64",
+        interrupt: () => "works",
+        ...(this.#has.has("abortHandler") ? {} : { sea: false }),
+        ...(this.#has.has("eventRegistered") ? {} : { sdei: false }),
+        clock: () => this.#now,
+        report: (event) => this.#guestSays(event),
+        acknowledges: () => this.#guest.acknowledges !== false,
+      },
+    );
+    if (booted.rsdpAddress !== undefined) this.#kernel.boot(booted.rsdpAddress);
+    for (const { source, milliseconds } of this.#kernel.timers) this.#poll(source, milliseconds, milliseconds);
+  }
+
+  #placed(blob: Blob): void {
+    this.#say("firmware", "memory", "placed", `${blob.name}: ${blob.size} bytes at ${hexNumber(blob.address)}`, {
+      data: { file: blob.name, address: hexNumber(blob.address), size: blob.size },
+    });
+  }
+
+  /** The host takes the address from where the firmware wrote it, never from the description it built. */
+  #locate(device: FwCfgDevice, placements: ReadonlyMap<string, Blob>): Locate | undefined {
+    const sources = sourcesFor(this.#scenario.machine, this.#policy);
+    const blockLength = sources[0]?.blockLength ?? 0;
+    const written = (file: string): bigint => {
+      const bytes = device.file(file);
+      return bytes?.length === 8 ? new DataView(bytes.buffer).getBigUint64(0, true) : 0n;
+    };
+    const subjects = (hest: bigint | undefined) => {
+      this.#subjects =
+        hest === undefined
+          ? sources.map(({ id, notification, vector = 0, pollInterval = 0 }) => ({ source: id, type: notification, vector, pollInterval }))
+          : sourcesOf(this.#memory, hest).flatMap(({ id, notification }) =>
+              notification && typeof notification.type === "string"
+                ? [{ source: id, type: notification.type, vector: notification.vector, pollInterval: notification.pollInterval }]
+                : [],
+            );
+    };
+    switch (this.#policy.handOff) {
+      case "hardwareErrors": {
+        const base = written(FILE.hardwareErrorsAddress);
+        if (base === 0n) return undefined;
+        this.#say("monitor", undefined, "located", `sources are looked for at ${hexNumber(base)}, from ${FILE.hardwareErrorsAddress}`, {
+          data: { address: hexNumber(base) },
+        });
+        subjects(undefined);
+        return inHardwareErrors(this.#memory, base, sources.length, blockLength);
+      }
+      case "hest": {
+        const hest = written(FILE.hestAddress);
+        if (hest === 0n) return undefined;
+        this.#say("monitor", undefined, "located", `HEST is walked at ${hexNumber(hest)}, from ${FILE.hestAddress}`, { data: { address: hexNumber(hest) } });
+        subjects(hest);
+        return this.#policy.walk === "qemu" ? inHestAsQemu(this.#memory, hest, blockLength) : inHest(this.#memory, hest);
+      }
+      case "direct": {
+        const hest = written(FILE.hestAddress);
+        if (hest === 0n || placements.size === 0) return undefined;
+        this.#say("monitor", undefined, "located", `HEST is at ${hexNumber(hest)}, where the monitor had it placed`, { data: { address: hexNumber(hest) } });
+        subjects(hest);
+        return inHest(this.#memory, hest);
+      }
+    }
+  }
+
+  // ---- things happen ----
+
+  #happen(moment: Moment): void {
+    if (this.#kernel.panicked) return;
+    if (moment.sigbus) {
+      const { code, vcpu = 0, inRam, ...where } = moment.sigbus;
+      const address = { physical: big(where.physicalAddress), virtual: big(where.virtualAddress), lsb: where.addressLsb };
+      this.#say(
+        "hardware",
+        "kernel",
+        "error",
+        `uncorrected memory error${address.physical === undefined ? "" : ` in the page behind guest address ${hexNumber(address.physical)}`}`,
+      );
+      this.#say(
+        "kernel",
+        "monitor",
+        "sigbus",
+        `SIGBUS, ${code === "actionRequired" ? "action required (the guest touched it)" : "action optional (found by scrubbing)"}${addressWords(address)}`,
+      );
+      this.#handle({ kind: "sigbus", code, address, ...(inRam !== undefined && { inRam }) }, vcpu);
+    }
+    if (moment.seaExit) this.#seaExit(moment.seaExit);
+    if (moment.record) this.#userRecord(moment.record);
+    if (moment.vcpu) this.#changeVcpu(moment.vcpu);
+    if (moment.guest) {
+      this.#guest = { ...this.#guest, ...moment.guest };
+      if (moment.guest.acknowledges !== undefined)
+        this.#say("guest", undefined, "behaviour", moment.guest.acknowledges ? "acknowledges from now on" : "stops acknowledging");
+    }
+    if (moment.acknowledge) {
+      this.#kernel.acknowledge(moment.acknowledge.source);
+      this.#service();
+    }
+    if (moment.guestWrites) this.#guestWrites(moment.guestWrites);
+  }
+
+  #seaExit({ esr: given, vcpu = 0, ...where }: NonNullable<Moment["seaExit"]>): void {
+    const physical = big(where.guestPhysicalAddress);
+    const virtual = big(where.guestVirtualAddress);
+    const level = this.#vcpus[vcpu]?.level ?? "EL0";
+    const esr = big(given) ?? syntheticAbort({ level, faultAddress: virtual }).syndrome;
+    const decoded = decodeEsr(esr);
+    if (decoded.form !== "dataAbort" && decoded.form !== "instructionAbort") {
+      this.#say("monitor", undefined, "refused", `KVM exit with syndrome ${hexNumber(esr)}: no data or instruction abort, so no external abort of the guest`, {
+        bad: true,
+      });
+      return;
+    }
+    // FnV in the exit's syndrome overrules an address that was given all the same.
+    const address = { physical, virtual: decoded.fields.fnv ? undefined : virtual };
+    this.#say("hardware", "kernel", "error", "synchronous external abort taken from the guest; host firmware does not claim it");
+    this.#say("kernel", "monitor", "seaExit", `KVM_EXIT_ARM_SEA on vCPU ${vcpu}, syndrome ${hexNumber(esr)}${addressWords(address)}`, {
+      data: { esr: hexNumber(esr) },
+    });
+    this.#handle({ kind: "seaExit", address, fetch: decoded.form === "instructionAbort" }, vcpu);
+  }
+
+  #userRecord(event: RecordEvent): void {
+    const { memory } = event;
+    const block =
+      event.block !== undefined ? hexToBytes(event.block)! : memory ? memoryRecord({ ...memory, physicalAddress: big(memory.physicalAddress) }) : undefined;
+    if (!block) throw new UsageError(`event at ${this.#now} ms: a record needs a block or a memory error`);
+    for (let i = 0; i < (event.times ?? 1); i++) this.#handle({ kind: "record", block, source: event.source, notification: event.notification }, 0);
+  }
+
+  #handle(error: HostError, vcpu: number): void {
+    const state = this.#vcpus[vcpu];
+    if (!state) throw new UsageError(`event at ${this.#now} ms: there is no vCPU ${vcpu}`);
+    const decision = decide(this.#policy, error, {
+      ras: this.#scenario.machine?.ras !== false,
+      handedOff: this.#handedOff,
+      sources: this.#subjects.map(({ source, type }) => ({ id: source, notification: type })),
+      interruptsMasked: state.interruptsMasked === true,
+    });
+    for (const message of decision.messages) this.#say("monitor", undefined, "message", message, { bad: true });
+    for (const consequence of decision.consequences) this.#say("monitor", undefined, "consequence", consequence);
+    if (decision.record) this.#record(decision, error, vcpu);
+    if (decision.end) this.#end(decision.end);
+  }
+
+  #record(decision: Decision, error: HostError, vcpu: number): void {
+    const { source, block } = decision.record!;
+    const notice: Notice = {
+      vcpu,
+      notification: decision.notification,
+      faultAddress: decision.faultAddress,
+      fetch: error.kind === "seaExit" && error.fetch === true,
+    };
+    const required = error.kind === "seaExit" || (error.kind === "sigbus" && error.code === "actionRequired");
+    const outcome = this.#device.record(source, block, notice);
+    switch (outcome) {
+      case "written":
+        this.#notify(source, notice);
+        break;
+      case "queued":
+        if (required) this.#say("monitor", undefined, "stopped", `vCPU ${vcpu} stays stopped until its record is written`);
+        this.#recheck();
+        break;
+      case "merged":
+        this.#recheck();
+        break;
+      default:
+        if (!required) this.#say("monitor", undefined, "consequence", "the guest never hears of this error", { bad: true });
+        else if (this.#policy.recordFailure === "continue")
+          this.#say("monitor", undefined, "consequence", "the guest is not told, although it waits for this page", { bad: true });
+        else {
+          this.#say("monitor", undefined, "message", "failed to record the error", { bad: true });
+          this.#end(this.#policy.recordFailure);
+        }
+    }
+  }
+
+  #end(how: "exit" | "abort"): void {
+    this.#ended = true;
+    this.#say("monitor", undefined, how, how === "exit" ? "the monitor exits with status 1: the machine is gone" : "the monitor aborts: the machine is gone", {
+      bad: true,
+    });
+  }
+
+  /** Look again for the sources that hold waiting records, until none is left. */
+  #recheck(): void {
+    if (this.#rechecking) return;
+    this.#rechecking = true;
+    this.#schedule(this.#now + RECHECK, () => {
+      this.#rechecking = false;
+      this.#service();
+    });
+  }
+  #service(): void {
+    for (const { source, tag } of this.#device.service()) this.#notify(source, tag as Notice);
+    if ([...this.#device.state.values()].some(({ queue }) => queue.length > 0)) this.#recheck();
+  }
+
+  // ---- the guest is told ----
+
+  get #has(): ReadonlySet<Need> {
+    const x86 = this.#scenario.machine?.architecture === "x86";
+    const lacks = new Set<Need>([...(this.#guest.lacks ?? []), x86 ? "arm64" : "x86", ...(x86 ? (["abortHandler"] as const) : [])]);
+    return new Set((Object.keys(NEED) as Need[]).filter((need) => !lacks.has(need)));
+  }
+
+  #controller(type: NotificationName): NotificationController {
+    let controller = this.#controllers.get(type);
+    if (!controller) {
+      controller = new NotificationController(type, {
+        has: this.#has,
+        masks: (vcpu) => {
+          const { interruptsMasked = false, serrorMasked = false, eventsMasked = false } = this.#vcpus[vcpu] ?? {};
+          return { interrupts: interruptsMasked, serror: serrorMasked, events: eventsMasked };
+        },
+        deliver: (signal) => this.#deliver(signal),
+      });
+      this.#controllers.set(type, controller);
+    }
+    return controller;
+  }
+
+  #notify(source: number, { vcpu, notification, faultAddress, fetch }: Notice): void {
+    const own = this.#subjects.find((subject) => subject.source === source);
+    const type = notification ?? own?.type;
+    if (!type) {
+      this.#say("monitor", undefined, "unheard", `source ${source} has no notification the monitor knows: the record waits unseen`, { bad: true });
+      return;
+    }
+    const subject = { source, type, vector: own?.vector ?? 0, pollInterval: own?.pollInterval ?? 0 };
+    const controller = this.#controller(type);
+    const { words } = NOTIFICATION_KIND[type];
+    this.#say("monitor", "controller", "raised", `source ${source} has a record: ${words}${subject.vector > 0 ? ` (${subject.vector})` : ""}`, {
+      data: { source, type },
+    });
+    this.#fault = faultAddress;
+    this.#fetch = fetch;
+    const raised = controller.raise(subject, vcpu);
+    if (raised.state === "pending" && raised.until === "unmasked") this.#say("controller", undefined, "pending", `vCPU ${vcpu} masks it: it waits`);
+    if (raised.state === "pending" && raised.until === "nextPoll") this.#say("controller", undefined, "pending", "the guest's next poll will find it");
+    if (raised.state === "undeliverable")
+      this.#say(
+        "controller",
+        undefined,
+        "undeliverable",
+        `it cannot arrive, the record waits unseen: the guest lacks ${raised.missing.map((need) => NEED[need]).join("; ")}`,
+        { bad: true },
+      );
+  }
+
+  #deliver({ type, source, vector, vcpu }: Signal): void {
+    const state = this.#vcpus[vcpu] ?? {};
+    const level = state.level ?? "EL0";
+    if (type === "sea") {
+      const abort = syntheticAbort({ level, faultAddress: this.#fault, fetch: this.#fetch });
+      this.#say(
+        "controller",
+        "guest",
+        "delivered",
+        `abort on vCPU ${vcpu} at ${level}: ESR_EL1 ${hexNumber(abort.syndrome)}, ${abort.faultAddress === undefined ? "FAR_EL1 not valid (FnV)" : `FAR_EL1 ${hexNumber(abort.faultAddress)}`}, vector VBAR_EL1 + ${hexNumber(abort.vector)}`,
+        {
+          data: {
+            type,
+            vcpu,
+            esr: hexNumber(abort.syndrome),
+            far: abort.faultAddress === undefined ? null : hexNumber(abort.faultAddress),
+            vector: abort.vector,
+          },
+        },
+      );
+    } else this.#say("controller", "guest", "delivered", `${NOTIFICATION_KIND[type].words} on vCPU ${vcpu}`, { data: { type, vcpu, vector } });
+    const handling = this.#kernel.notify(type, type === "polled" ? source : vector, {
+      user: level === "EL0",
+      interruptsMasked: state.interruptsMasked === true,
+    });
+    this.#finishLater(handling);
+  }
+
+  #finishLater(handling: Handling): void {
+    const delay = this.#guest.handling ?? 0;
+    if (delay === 0 || handling.records === 0) handling.finish();
+    else this.#schedule(this.#now + delay, () => handling.finish());
+  }
+
+  #poll(source: number, milliseconds: number, at: number): void {
+    this.#schedule(at, () => {
+      if (this.#kernel.panicked) return;
+      this.#controllers.get("polled")?.release({ source });
+      // The timer runs for ever: it is followed only as long as something else is going to happen.
+      if (this.#queue.length > 0 || this.#controllers.get("polled")?.counts.pending) this.#poll(source, milliseconds, at + milliseconds);
+    });
+  }
+
+  #changeVcpu({ id = 0, ...change }: NonNullable<Moment["vcpu"]>): void {
+    if (!this.#vcpus[id]) throw new UsageError(`event at ${this.#now} ms: there is no vCPU ${id}`);
+    this.#vcpus[id] = { ...this.#vcpus[id], ...change };
+    const words = Object.entries(change).map(([name, value]) =>
+      typeof value === "boolean" ? `${name.replace("Masked", "s").replace("serrors", "SErrors")} ${value ? "masked" : "unmasked"}` : `now at ${value}`,
+    );
+    this.#say("guest", undefined, "vcpu", `vCPU ${id}: ${words.join(", ")}`);
+    for (const controller of this.#controllers.values()) controller.release({ vcpu: id });
+  }
+
+  #guestWrites(write: NonNullable<Moment["guestWrites"]>): void {
+    const bytes = hexToBytes(write.bytes)!;
+    const device = (id: number) => this.#kernel.devices.find((candidate) => candidate.id === id)?.source;
+    const address =
+      big(write.address) ??
+      (write.pointerOf !== undefined ? device(write.pointerOf)?.errorStatusAddress.address : undefined) ??
+      (write.acknowledgeOf !== undefined ? device(write.acknowledgeOf)?.readAckRegister?.address : undefined) ??
+      (write.blockOf !== undefined ? this.#memory.readWord(device(write.blockOf)?.errorStatusAddress.address ?? 0n, 8) : undefined);
+    if (address === undefined) throw new UsageError(`event at ${this.#now} ms: the guest has no such place to write to`);
+    this.#say("guest", "memory", "guestWrites", `${bytes.length} bytes at ${hexNumber(address)}`, {
+      data: { address: hexNumber(address), bytes: write.bytes },
+    });
+    this.#memory.write(address, bytes);
+    this.#service();
+  }
+
+  // ---- what the parts report ----
+
+  #deviceSays(event: SourceEvent): void {
+    const lost = event.kind === "refused" || event.kind === "dropped" || event.kind === "overflowed";
+    this.#say(
+      "monitor",
+      event.kind === "written" ? "memory" : undefined,
+      event.kind,
+      event.kind === "written" ? `${event.text}, ${this.#policy.recording.stores === "statusLast" ? "block status last" : "first byte to last"}` : event.text,
+      {
+        data: {
+          source: event.source,
+          ...(event.address !== undefined && { address: hexNumber(event.address) }),
+          ...(event.block && { length: event.block.length }),
+        },
+        ...(lost && { bad: true as const }),
+      },
+    );
+  }
+
+  #guestSays(event: GuestEvent): void {
+    if (event.step === "decoded" && event.block)
+      this.#records.push({ source: event.source ?? 0, bytes: event.block, block: parseErrorStatusBlock(event.block, sectionTypes) });
+    this.#say("guest", WRITES.has(event.step) ? "memory" : undefined, event.step, event.text, {
+      data: { ...(event.source !== undefined && { source: event.source }), ...(event.address !== undefined && { address: hexNumber(event.address) }) },
+      ...(BAD.has(event.step) && { bad: true as const }),
+    });
+  }
+}
+
+const WRITES: ReadonlySet<GuestStep> = new Set(["cleared", "acknowledged"]);
+const BAD: ReadonlySet<GuestStep> = new Set(["panic", "fault", "killed", "withheld"]);
+
+function addressWords({ physical, virtual }: ErrorAddress): string {
+  if (physical !== undefined && virtual !== undefined) return `, guest physical ${hexNumber(physical)}, virtual ${hexNumber(virtual)}`;
+  if (physical !== undefined) return `, guest physical ${hexNumber(physical)}`;
+  if (virtual !== undefined) return `, only the virtual address ${hexNumber(virtual)} is known`;
+  return ", no address is known";
+}

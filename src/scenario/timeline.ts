@@ -1,0 +1,56 @@
+/** What happened in a run, in order, and how it is shown as text. */
+import type { Json } from "../layout/index.ts";
+
+/** Who acts: the columns of a sequence diagram, left to right. */
+export const LANES = {
+  hardware: "hardware",
+  kernel: "host kernel",
+  monitor: "monitor",
+  memory: "guest memory",
+  controller: "controller",
+  firmware: "guest firmware",
+  guest: "guest",
+} as const;
+export type Lane = keyof typeof LANES;
+
+export interface TimelineEntry {
+  /** Milliseconds since the machine started. */
+  readonly at: number;
+  readonly from: Lane;
+  /** Where it goes; absent for something a lane does by itself. */
+  readonly to?: Lane;
+  /** One word for machines, such as `written` or `acknowledged`. */
+  readonly what: string;
+  /** One sentence for people. */
+  readonly text: string;
+  /** Numbers behind the sentence. */
+  readonly data?: { readonly [key: string]: Json };
+  /** Something was lost, refused or went wrong. */
+  readonly bad?: true;
+}
+
+export class Timeline {
+  readonly entries: TimelineEntry[] = [];
+  readonly #clock: () => number;
+
+  constructor(clock: () => number) {
+    this.#clock = clock;
+  }
+
+  add(from: Lane, to: Lane | undefined, what: string, text: string, more: Pick<TimelineEntry, "data" | "bad"> = {}): void {
+    this.entries.push({ at: this.#clock(), from, ...(to && to !== from && { to }), what, text, ...more });
+  }
+}
+
+/** The timeline as lines: milliseconds, who, what. Entries of one moment show the time once; `!` marks what went wrong. */
+export function timelineLines(entries: readonly TimelineEntry[]): string[] {
+  const who = ({ from, to }: TimelineEntry) => (to ? `${LANES[from]} → ${LANES[to]}` : LANES[from]);
+  const width = Math.max(0, ...entries.map((entry) => who(entry).length));
+  const digits = Math.max(1, ...entries.map(({ at }) => String(at).length));
+  let last: number | undefined;
+  return entries.map((entry) => {
+    const time = entry.at === last ? " ".repeat(digits + 3) : `${String(entry.at).padStart(digits)} ms`;
+    last = entry.at;
+    return `${time}  ${who(entry).padEnd(width)} ${entry.bad ? "!" : " "} ${entry.text}`;
+  });
+}
