@@ -14,6 +14,14 @@ export const NOTIFICATION_TYPES: Readonly<Record<string, string>> = {
   "5c284c81-b0ae-4e87-a322-b04c85624323": "SError interrupt (SEI)",
   "09a9d5ac-5204-4214-96e5-94992e752bcd": "platform error interrupt (PEI)",
   "69293bc9-41df-49a3-b4bd-4fb0db3041f6": "CXL component event",
+  // Windows' own (WDK cperguid.h).
+  "919448b2-3739-4b7f-a8f1-e0062805c2a3": "corrected machine check interrupt (CMCI)",
+  "3e62a467-ab40-409a-a698-f362d464b38f": "generic",
+  "487565ba-6494-4367-95ca-4eff893522f6": "baseboard management controller (BMC)",
+  "e9d59197-94ee-4a4f-8ad8-9b7d8bd93d2e": "system control interrupt (SCI)",
+  "fe84086e-b557-43cf-ac1b-17982e078470": "external interrupt",
+  "0033f803-2e70-4e88-992c-6f26daf3db7a": "device driver",
+  "990b31e9-541a-4db0-a42f-837d344f6923": "device error summary",
 };
 
 /** Who created a record. */
@@ -21,4 +29,14 @@ export const CREATORS: Readonly<Record<string, string>> = {
   "75a574e3-5052-4b29-8a8e-be2c6490b89d": "Linux pstore",
   "cd5c2993-f4b2-41b2-b5d4-f9c3a0330875": "AMD FRU memory poison manager",
   "e0a45619-a451-4450-96c2-c7a1e90a95fa": "MediaTek/NVIDIA GB10 firmware",
+  "cf07c4bd-b789-4e18-b3c4-1f732cb57131": "Windows kernel",
+  "57217c8d-5e66-44fb-8033-9b74cacedf5b": "Windows device driver",
+  "8efebc4a-5222-409c-a59f-6f06ddb79678": "Project Mu firmware",
+  "eba67344-b876-4237-b80d-27e1297fa2ff": "Intel crash log tool",
+  "a901e478-1173-11ef-96a8-5fa6bef5eea4": "NVIDIA baseboard management controller",
+};
+
+/** Windows' names for what a record or a driver's error source belongs to. */
+export const ERROR_SOURCES: Readonly<Record<string, string>> = {
+  "83c1603c-1552-48a7-87d1-14d9467d7765": "Windows storage port driver (StorPort)",
 };

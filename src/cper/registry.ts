@@ -1,5 +1,5 @@
 /** The section types this package knows. A new family is one file under `sections/` and its lines here. */
-import { SectionRegistry } from "../layout/index.ts";
+import { SectionRegistry, type SectionType } from "../layout/index.ts";
 import { armProcessor } from "./sections/arm-processor.ts";
 import { armRasNode } from "./sections/arm-ras.ts";
 import { ccixPer } from "./sections/ccix.ts";
@@ -23,8 +23,9 @@ import { fruMemoryPoison } from "./sections/memory-poison.ts";
 import { pciBus, pciComponent } from "./sections/pci.ts";
 import { pcie } from "./sections/pcie.ts";
 import { processorGeneric } from "./sections/processor-generic.ts";
+import { vendorSections } from "./sections/vendor.ts";
 
-export const sectionTypes = new SectionRegistry([
+const standard: readonly SectionType[] = [
   platformMemory,
   platformMemory2,
   processorGeneric,
@@ -50,4 +51,6 @@ export const sectionTypes = new SectionRegistry([
   cxlDynamicCapacity,
   fruMemoryPoison,
   armRasNode,
-]);
+];
+
+export const sectionTypes = new SectionRegistry([...standard, ...vendorSections(standard)]);

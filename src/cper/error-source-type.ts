@@ -1,0 +1,22 @@
+/** Kinds of error sources as Windows counts them (WDK ntddk.h WHEA_ERROR_SOURCE_TYPE; first parameter of bug check 0x124). */
+export const ERROR_SOURCE_TYPE = {
+  machineCheck: [0, "machine check exception"],
+  correctedMachineCheck: [1, "corrected machine check"],
+  correctedPlatformError: [2, "corrected platform error"],
+  nmi: [3, "NMI"],
+  pcie: [4, "PCIe"],
+  generic: 5,
+  init: [6, "INIT"],
+  boot: 7,
+  sciGeneric: [8, "generic, by SCI"],
+  ipfMachineCheck: [9, "Itanium machine check"],
+  ipfCorrectedMachineCheck: [10, "Itanium corrected machine check"],
+  ipfCorrectedPlatformError: [11, "Itanium corrected platform error"],
+  genericV2: [12, "generic version 2"],
+  sciGenericV2: [13, "generic version 2, by SCI"],
+  bmc: [14, "BMC"],
+  persistentMemory: 15,
+  deviceDriver: 16,
+  sea: [17, "SEA"],
+  sei: [18, "SEI"],
+} as const;
