@@ -118,7 +118,7 @@ export const amdGpuSections: readonly SectionType[] = [
   {
     guids: ["32ac0c78-2623-48f6-81a2-ac691780551d"],
     name: "amdGpuRuntime",
-    title: "AMD GPU Error",
+    title: "AMD GPU error",
     layout: AmdGpuRuntime,
     summary: (body: AmdGpuRuntime) =>
       said(
@@ -132,7 +132,7 @@ export const amdGpuSections: readonly SectionType[] = [
   {
     guids: ["32ac0c78-2623-48f6-b0d0-7365725fd6ae"],
     name: "amdGpuCrash",
-    title: "AMD GPU Crash Dump",
+    title: "AMD GPU crash dump",
     layout: AmdGpuCrash,
     summary: (body: AmdGpuCrash) => {
       const registers = crashRegisters(body);

@@ -13,7 +13,7 @@ export type AmiFirmwareHealth = Parsed<typeof AmiFirmwareHealth>;
 export const amiFirmwareHealth: SectionType = {
   guids: ["93a41c2f-a09f-e7c2-ac1f-f2488f03eec3"],
   name: "amiFirmwareHealth",
-  title: "AMI Firmware Health",
+  title: "AMI firmware health",
   layout: AmiFirmwareHealth,
   secondHand: "inferred from records; no definition is public",
   summary: (body: AmiFirmwareHealth) => (body.devicePath ? `informational, device ${utf16Text(body.devicePath)}` : "informational"),

@@ -97,7 +97,7 @@ export const ampereSections: readonly SectionType[] = [
   {
     guids: ["2826cc9f-448c-4c2b-86b6-a95394b7ef33"],
     name: "ampere",
-    title: "Ampere Error",
+    title: "Ampere error",
     layout: AmpereError,
     summary: (body: AmpereError) => `type ${body.typeId ?? 0}, subtype ${body.subtypeId ?? 0}, instance ${hexNumber(body.instanceId ?? 0)}`,
     secondHand: LIBCPER,
@@ -105,7 +105,7 @@ export const ampereSections: readonly SectionType[] = [
   {
     guids: ["e8ed898d-df16-43cc-8ecc-54f060ef157f"],
     name: "ampereRas",
-    title: "Ampere RAS Error",
+    title: "Ampere RAS error",
     layout: AmpereRas,
     summary: ({ type, subtype, instance, payload }: AmpereRas) => {
       const node = payload && !(payload instanceof Uint8Array) ? (payload as Partial<Parsed<typeof NodePayload>>) : {};

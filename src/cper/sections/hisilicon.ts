@@ -181,7 +181,7 @@ export const hisiliconSections: readonly SectionType[] = [
   {
     guids: ["c8b328a8-9917-4af6-9a13-2e08ab2e7586"],
     name: "hisilicon",
-    title: "HiSilicon Error",
+    title: "HiSilicon error",
     layout: HisiliconCommon,
     summary: (body: HisiliconCommon) => {
       const at = body.pcie;
@@ -199,7 +199,7 @@ export const hisiliconSections: readonly SectionType[] = [
   {
     guids: ["1f8161e1-55d6-41e6-bd10-7afd1dc5f7c5"],
     name: "hip08Type1",
-    title: "HiSilicon HIP08 Type 1 Error",
+    title: "HiSilicon HIP08 type 1 error",
     layout: Hip08Type1,
     summary: (body: Hip08Type1) => where(body, { moduleId: TYPE1_MODULE }),
     secondHand: HIP08,
@@ -207,7 +207,7 @@ export const hisiliconSections: readonly SectionType[] = [
   {
     guids: ["45534ea6-ce23-4115-8535-e07ab3aef91d"],
     name: "hip08Type2",
-    title: "HiSilicon HIP08 Type 2 Error",
+    title: "HiSilicon HIP08 type 2 error",
     layout: Hip08Type2,
     summary: (body: Hip08Type2) => where(body, { moduleId: TYPE2_MODULE }),
     secondHand: HIP08,
@@ -215,7 +215,7 @@ export const hisiliconSections: readonly SectionType[] = [
   {
     guids: ["b2889fc9-e7d7-4f9d-a867-af42e98be772"],
     name: "hip08PcieLocal",
-    title: "HiSilicon HIP08 PCIe Local Error",
+    title: "HiSilicon HIP08 PCIe local error",
     layout: Hip08PcieLocal as unknown as SectionType["layout"],
     summary: (body: object) => where(body, { submoduleId: PCIE_SUBMODULE }),
     secondHand: HIP08,

@@ -87,9 +87,9 @@ const type = (guid: string, name: string, title: string, layout: SectionType["la
 const BY_ORDER = `${SOURCE}; which form the GUID has is inferred from the order in that file`;
 
 export const jaguarMicroSections: readonly SectionType[] = [
-  type("82d78ba3-fa14-407a-ba0e-f3ba8170013c", "jaguarMicro", "Jaguar Micro Error", JaguarMicroCommon),
-  type("f9723053-2558-49b1-b58a-1c1a82492a62", "jaguarMicroSmmu", "Jaguar Micro SMMU Error", JaguarMicroSmmu, BY_ORDER),
-  type("2d31de54-3037-4f24-a283-f69ca1ec0b9a", "jaguarMicroSram", "Jaguar Micro HAC SRAM Error", JaguarMicroSram),
-  type("dac80d69-0a72-4eba-8114-148ee344af06", "jaguarMicroCmn", "Jaguar Micro CMN Error", JaguarMicroCmn, BY_ORDER),
-  type("746f06fe-405e-451f-8d09-02e802ed984a", "jaguarMicroGic", "Jaguar Micro GIC Error", JaguarMicroGic),
+  type("82d78ba3-fa14-407a-ba0e-f3ba8170013c", "jaguarMicro", "Jaguar Micro error", JaguarMicroCommon),
+  type("f9723053-2558-49b1-b58a-1c1a82492a62", "jaguarMicroSmmu", "Jaguar Micro SMMU error", JaguarMicroSmmu, BY_ORDER),
+  type("2d31de54-3037-4f24-a283-f69ca1ec0b9a", "jaguarMicroSram", "Jaguar Micro HAC SRAM error", JaguarMicroSram),
+  type("dac80d69-0a72-4eba-8114-148ee344af06", "jaguarMicroCmn", "Jaguar Micro CMN error", JaguarMicroCmn, BY_ORDER),
+  type("746f06fe-405e-451f-8d09-02e802ed984a", "jaguarMicroGic", "Jaguar Micro GIC error", JaguarMicroGic),
 ];

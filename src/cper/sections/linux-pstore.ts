@@ -71,7 +71,7 @@ export const linuxPstoreSections: readonly SectionType[] = [
   {
     guids: ["c197e04e-d545-4a70-9c17-a5549419eb12"],
     name: "linuxMessages",
-    title: "Linux Kernel Messages",
+    title: "Linux kernel messages",
     layout: LinuxMessages,
     summary: (body: Parsed<typeof LinuxMessages>) => `${body.text?.length ?? 0} bytes: ${firstLine(body.text)}`,
     explain: (body: Parsed<typeof LinuxMessages>): readonly Tree[] =>
@@ -84,14 +84,14 @@ export const linuxPstoreSections: readonly SectionType[] = [
   {
     guids: ["4f118707-04dd-4055-b5dd-956d34ddfac6"],
     name: "linuxCompressedMessages",
-    title: "Linux Kernel Messages, compressed",
+    title: "Linux kernel messages, compressed",
     layout: LinuxCompressedMessages,
     summary: (body: Parsed<typeof LinuxCompressedMessages>) => `${body.compressed?.length ?? 0} bytes`,
   },
   {
     guids: ["fe08ffbe-95e4-4be7-bc73-4096044a38fc"],
     name: "linuxMachineCheck",
-    title: "Linux Machine Check",
+    title: "Linux machine check",
     layout: LinuxMachineCheck,
     summary: (body: LinuxMachineCheck) =>
       body.status === undefined ? "" : [`bank ${body.bank ?? 0}`, bankSummary(bankOf(body)), `processor ${body.extendedCpu ?? 0}`].join(", "),

@@ -267,7 +267,7 @@ export const nvidiaSections: readonly SectionType[] = [
   {
     guids: ["6d5244f2-2712-11ec-bea7-cb3fdb95c786"],
     name: "nvidia",
-    title: "NVIDIA Error",
+    title: "NVIDIA error",
     layout: NvidiaError,
     summary: (body: NvidiaError) =>
       [
@@ -285,7 +285,7 @@ export const nvidiaSections: readonly SectionType[] = [
   {
     guids: ["9068e568-6ca0-11f0-aeaf-159343591eac"],
     name: "nvidiaEvent",
-    title: "NVIDIA Event",
+    title: "NVIDIA event",
     layout: NvidiaEvent,
     summary: (body: NvidiaEvent) => {
       const info: EventInfo = body.info && !(body.info instanceof Uint8Array) ? (body.info as EventInfo) : {};

@@ -20,7 +20,7 @@ export type MuTelemetry = Parsed<typeof MuTelemetry>;
 export const muTelemetry: SectionType = {
   guids: ["85183a8b-9c41-429c-939c-5c3c087ca280"],
   name: "muTelemetry",
-  title: "Project Mu Telemetry",
+  title: "Project Mu telemetry",
   layout: MuTelemetry,
   summary: ({ statusCode: code, componentId, additionalInfo1, additionalInfo2 }: MuTelemetry) =>
     [

@@ -34,7 +34,7 @@ const isStorPort = (body: StorPortPacket) => body.signature === "STORPORT";
 export const storPort: SectionType = {
   guids: ["00000000-0000-0000-0000-000000000000"],
   name: "storPort",
-  title: "Device Driver Error",
+  title: "Device driver error",
   layout: StorPortPacket,
   secondHand: "inferred from records; no definition is public",
   summary: (body: StorPortPacket) =>

@@ -84,7 +84,7 @@ export const wheaArmSections: readonly SectionType[] = [
   {
     guids: ["f5fe48a6-84ce-4c1e-aa64-20c9a53099f1"],
     name: "wheaSea",
-    title: "Windows Synchronous External Abort",
+    title: "Windows synchronous external abort",
     layout: WheaSea,
     summary: ({ esr, far, kernel }: WheaSea) =>
       [
@@ -100,7 +100,7 @@ export const wheaArmSections: readonly SectionType[] = [
   {
     guids: ["f2a4a152-9c6d-4020-aecf-7695b389251b"],
     name: "wheaSei",
-    title: "Windows SError Interrupt",
+    title: "Windows SError interrupt",
     layout: WheaSei,
     summary: ({ esr }: WheaSei) =>
       esr === undefined
@@ -114,7 +114,7 @@ export const wheaArmSections: readonly SectionType[] = [
   {
     guids: ["e3ebf4a2-df50-4708-b2d7-0b29ec2f7aa9"],
     name: "wheaArmRasNode",
-    title: "Windows Arm RAS Node Error",
+    title: "Windows Arm RAS node error",
     layout: WheaArmRasNode,
     summary: ({ nodeIndex, nodeType, statusRegister: status, addrRegister }: WheaArmRasNode) =>
       [

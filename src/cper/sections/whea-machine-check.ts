@@ -144,7 +144,7 @@ const NO_BLOCK = { ipId: undefined, syndrome: undefined, configuration: undefine
 export const wheaMachineCheck: SectionType = {
   guids: ["8a1e1d01-42f9-4557-9c33-565e5cc3f7e8"],
   name: "wheaMachineCheck",
-  title: "Windows Machine Check Error",
+  title: "Windows machine check error",
   layout: WheaMachineCheck,
   summary: (body: WheaMachineCheck) =>
     body.status === undefined ? "" : [`bank ${body.bank ?? 0}`, bankSummary(bankOf(body)), `processor ${body.processorNumber ?? 0}`].join(", "),

@@ -207,7 +207,7 @@ export const wheaMemorySections: readonly SectionType[] = [
   {
     guids: ["e16edb28-6113-4263-a41d-e53f8de78751"],
     name: "wheaMemoryIntel",
-    title: "Windows Memory Extension for Intel",
+    title: "Windows memory extension for Intel",
     layout: WheaMemoryIntel,
     summary: (body: WheaMemoryIntel) =>
       [
@@ -229,7 +229,7 @@ export const wheaMemorySections: readonly SectionType[] = [
   {
     guids: ["0d3a4a3b-774a-4c72-95e2-152d43180374"],
     name: "wheaMemoryAmd",
-    title: "Windows Memory Extension for AMD",
+    title: "Windows memory extension for AMD",
     layout: WheaMemoryAmd,
     summary: (body: WheaMemoryAmd) =>
       [
@@ -250,7 +250,7 @@ export const wheaMemorySections: readonly SectionType[] = [
   {
     guids: ["0e36c93e-ca15-4a83-ba8a-cbe80f7f0017"],
     name: "wheaMemoryCorrectableSummary",
-    title: "Windows Memory Correctable Error Summary",
+    title: "Windows memory correctable error summary",
     layout: WheaMemoryCorrectableSummary,
     summary: (body: WheaMemoryCorrectableSummary) =>
       [
@@ -263,7 +263,7 @@ export const wheaMemorySections: readonly SectionType[] = [
   {
     guids: ["81687003-dbfd-4728-9ffd-f0904f97597d"],
     name: "wheaPersistentMemory",
-    title: "Windows Persistent Memory Error",
+    title: "Windows persistent memory error",
     layout: WheaPersistentMemory,
     summary: (body: WheaPersistentMemory) =>
       [
@@ -278,7 +278,7 @@ export const wheaMemorySections: readonly SectionType[] = [
   {
     guids: ["cc245308-61d5-4356-a707-25172ec2f5ea"],
     name: "wheaMemoryRange",
-    title: "Windows Memory Ranges",
+    title: "Windows memory ranges",
     layout: WheaMemoryRange,
     summary: (body: WheaMemoryRange) =>
       [
@@ -289,7 +289,7 @@ export const wheaMemorySections: readonly SectionType[] = [
   {
     guids: ["c6749ac0-16fb-4868-b976-65a61299834f"],
     name: "wheaPlatformExtendedRas",
-    title: "Windows Platform Extended RAS",
+    title: "Windows platform extended RAS",
     layout: WheaPlatformExtendedRas,
     summary: (body: WheaPlatformExtendedRas) => `DIMM location ${hexNumber(body.dimmLocation ?? 0)}, ${body.data?.length ?? 0} bytes of data`,
   },

@@ -248,7 +248,7 @@ export function wheaPacketSections(types: readonly SectionType[]): readonly Sect
     {
       guids: ["e71254e8-c1b9-4940-ab76-909703a4320f"],
       name: "wheaGeneric",
-      title: "Windows Generic Error",
+      title: "Windows generic error",
       layout: block as SectionType["layout"],
       summary: (body: { readonly entries?: readonly Entry[] }) =>
         entriesOf(body.entries)
@@ -264,7 +264,7 @@ export function wheaPacketSections(types: readonly SectionType[]): readonly Sect
     {
       guids: ["e71254e9-c1b9-4940-ab76-909703a4320f"],
       name: "wheaErrorPacket",
-      title: "Windows Error Packet",
+      title: "Windows error packet",
       layout: packet as SectionType["layout"],
       summary: ({ packet: inner }: { readonly packet?: Packet | Uint8Array }) => {
         if (!inner || inner instanceof Uint8Array) return "";
@@ -286,7 +286,7 @@ export function wheaPacketSections(types: readonly SectionType[]): readonly Sect
     {
       guids: ["e71254e7-c1b9-4940-ab76-909703a4320f"],
       name: "wheaNmi",
-      title: "Windows Non-Maskable Interrupt",
+      title: "Windows non-maskable interrupt",
       layout: WheaNmi,
       summary: (body: WheaNmi) =>
         [`status port 0x${(body.data?.[0] ?? 0).toString(16).padStart(2, "0")}`, body.flags?.hypervisorError ? "hypervisor error" : ""]
@@ -296,14 +296,14 @@ export function wheaPacketSections(types: readonly SectionType[]): readonly Sect
     {
       guids: ["1c15b445-9b06-4667-ac25-33c056b88803"],
       name: "wheaMsrDump",
-      title: "Windows MSR Dump",
+      title: "Windows MSR dump",
       layout: WheaMsrDump,
       summary: (body: WheaMsrDump) => `buffer ${body.bufferIndex ?? 0}, ${body.data?.length ?? 0} bytes`,
     },
     {
       guids: ["6f3380d1-6eb0-497f-a578-4d4c65a71617"],
       name: "wheaIpfSal",
-      title: "Windows IPF SAL Record",
+      title: "Windows IPF SAL record",
       layout: WheaIpfSal,
       summary: (body: { readonly record?: Uint8Array }) => `${body.record?.length ?? 0} bytes`,
     },

@@ -149,7 +149,7 @@ export const wheaPcieSections: readonly SectionType[] = [
   {
     guids: ["ec49534b-30e7-4358-972f-eca6958fae3b"],
     name: "wheaDpcCapability",
-    title: "PCI Express Downstream Port Containment",
+    title: "PCI Express downstream port containment",
     layout: WheaDpcCapability,
     summary: dpcSummary,
     explain: (body: WheaDpcCapability): readonly Tree[] => [{ label: "containment", text: dpcSummary(body) }],
@@ -157,7 +157,7 @@ export const wheaPcieSections: readonly SectionType[] = [
   {
     guids: ["e96eca99-53e2-4f52-9be7-d2dbe9508ed0"],
     name: "wheaPcieCorrectableSummary",
-    title: "Windows PCI Express Correctable Error Summary",
+    title: "Windows PCI Express correctable error summary",
     layout: WheaPcieCorrectableSummary,
     summary: (body: WheaPcieCorrectableSummary) =>
       (body.devices ?? [])
@@ -169,7 +169,7 @@ export const wheaPcieSections: readonly SectionType[] = [
   {
     guids: ["dd060800-f6e1-4204-ac27-c4bca9568402"],
     name: "wheaPciRecovery",
-    title: "Windows PCI Recovery",
+    title: "Windows PCI recovery",
     layout: WheaPciRecovery,
     summary: (body: WheaPciRecovery) =>
       [

@@ -78,12 +78,12 @@ function summary(body: Partial<Omit<WheaRecovery, "irql">>): string {
 
 const GUID = "c34832a1-02c3-4c52-a9f1-9f1d5d7723fc";
 const common = { guids: [GUID], summary };
-export const wheaRecovery: SectionType = { ...common, name: "wheaRecovery", title: "Windows Recovery Information", layout: WheaRecovery };
+export const wheaRecovery: SectionType = { ...common, name: "wheaRecovery", title: "Windows recovery information", layout: WheaRecovery };
 export const wheaRecoveryPrerelease: SectionType = {
   ...common,
   length: 38,
   name: "wheaRecoveryPrerelease",
-  title: "Windows Recovery Information, pre-release",
+  title: "Windows recovery information, pre-release",
   layout: WheaRecoveryPrerelease,
   secondHand: "no header of those builds is public: inferred from records",
 };

@@ -34,7 +34,7 @@ export type YitianDdr = Parsed<typeof YitianDdr>;
 export const yitianDdr: SectionType = {
   guids: ["a6980811-16ea-4e4d-b936-fb00a23ff29c"],
   name: "yitianDdr",
-  title: "Yitian DDR Error",
+  title: "Yitian DDR error",
   layout: YitianDdr,
   summary: (body: YitianDdr) =>
     [
