@@ -98,6 +98,14 @@ function offsetOf(text: string, line: Line, wanted: number, skipped: boolean): {
   return above;
 }
 
+/** The line behind the last row that gives only the length, when that ends within the last word. */
+function lengthLine(text: string, line: Line, have: number, last: Run | undefined): { value: number; end: number } | undefined {
+  if (last?.kind !== "word") return undefined;
+  const words = text.slice(line.start, line.end).trim();
+  const value = /^[0-9a-fA-F]{4,16}$/.test(words) ? Number.parseInt(words, 16) : have;
+  return value < have && have - value < (last.end - last.start) / 2 ? { value, end: line.end } : undefined;
+}
+
 /**
  * A dump with an offset before each row, from `from` on: `xxd`, `hexdump -C`, plain `hexdump` and `od -x`
  * (little-endian words: `words`), acpidump, the kernel's own. Lines that do not continue the row before end it.
@@ -107,6 +115,7 @@ export function findDump(text: string, words: boolean, from = 0, to = text.lengt
   const runs: Run[] = [];
   let row = 0;
   let squeezed = false;
+  let ended = false;
   let end = from;
   const limit = (to - from) * MOST_REPEATED;
   for (const line of linesOf(text, from, to)) {
@@ -114,12 +123,20 @@ export function findDump(text: string, words: boolean, from = 0, to = text.lengt
       squeezed = true;
       continue;
     }
-    const offset = offsetOf(text, line, bytes.length, squeezed);
+    const offset = (ended ? undefined : offsetOf(text, line, bytes.length, squeezed)) ?? lengthLine(text, line, bytes.length, runs.at(-1));
     if (!offset) {
       if (row === 0) continue;
       break;
     }
-    if (offset.value !== bytes.length) {
+    if (offset.value < bytes.length) {
+      // The last word was filled up with zeros: those are the digits in front.
+      const last = runs.pop()!;
+      runs.push({ ...last, start: last.start + 2 * (bytes.length - offset.value), kind: "word" });
+      bytes.cut(offset.value);
+      end = line.end;
+      break;
+    }
+    if (offset.value > bytes.length) {
       const missing = offset.value - bytes.length;
       if (bytes.length + missing > limit) break;
       runs.push({ start: line.start, end: line.start, kind: "repeat", size: missing, row });
@@ -142,8 +159,8 @@ export function findDump(text: string, words: boolean, from = 0, to = text.lengt
     runs.push(...rowRuns);
     if (row === 0) row = bytes.length;
     end = line.end;
-    // Only the last row may be short.
-    if (bytes.length - before < row) break;
+    // Only the last row may be short; the length may follow.
+    ended = bytes.length - before < row;
   }
   return bytes.length === 0 ? undefined : { runs, bytes: bytes.done(), end };
 }
@@ -193,7 +210,8 @@ export function findDigits(text: string, words: boolean): Found | undefined {
   }
   const bytes = new Bytes();
   const runs: Run[] = [];
-  const token = /[\s,:;"'\uFEFF-]+|\/\*[\s\S]*?\*\/|(?:\/\/|#)[^\n]*|(?:0[xX]|\\x)?([0-9a-fA-F]+)(?:[uU]?[lL]{0,2}|h)(?![0-9A-Za-z_])|\\x([0-9a-fA-F]{2})/y;
+  const token =
+    /[\s,:;"'()[\]\uFEFF-]+|\/\*[\s\S]*?\*\/|(?:\/\/|#)[^\n]*|(?:0[xX]|\\x)?([0-9a-fA-F]+)(?:[uU]?[lL]{0,2}|h)(?![0-9A-Za-z_])|\\x([0-9a-fA-F]{2})/y;
   token.lastIndex = from;
   const part = to === text.length ? text : text.slice(0, to);
   while (token.lastIndex < to) {
