@@ -17,6 +17,7 @@ export * from "./cper/record-codec.ts";
 export * from "./cper/registry.ts";
 export * from "./firmware/boot.ts";
 export { type OsTable, type OsView, osView } from "./firmware/os-view.ts";
+export * from "./guest/report/report.ts";
 export { type Content, Formats, type JsonObject } from "./input/content.ts";
 export { type Document, Documents, documentsOf, type ReadOptions } from "./input/document.ts";
 export { checkDocument } from "./input/schema-check.ts";

@@ -6,6 +6,7 @@ import { cxlGeneralMedia } from "../../src/cper/sections/cxl-event.ts";
 import { ia32x64Processor } from "../../src/cper/sections/ia32x64.ts";
 import { platformMemory } from "../../src/cper/sections/memory.ts";
 import { pcie } from "../../src/cper/sections/pcie.ts";
+import { processorGeneric } from "../../src/cper/sections/processor-generic.ts";
 import { linuxBootReport, linuxReport } from "../../src/guest/report/report.ts";
 import type { SectionType } from "../../src/layout/index.ts";
 import { hex } from "../support/hex.ts";
@@ -132,6 +133,37 @@ function withLength(block: Uint8Array, length: number): Uint8Array {
   new DataView(block.buffer).setUint32(20 + 24, length, true);
   return block;
 }
+
+const PROCESSOR = concat(
+  hex`
+    7f00000000000000                        # all but the ids, addresses and brand
+    00 02 01 01 00 01 0000                  # IA32/X64, X64, cache, data read, level 1
+    2301000000000000`,
+  new Uint8Array(168),
+);
+
+describeShared.each([
+  ["7.2", "21-ii-11.1-seabios-tcg-cloud7.2.txt"],
+  ["6.1", "21-ii-7.2-ovmf-tcg-cloud6.1.txt"],
+] as const)("errors put into the memory of Linux %s on x86", (version, log) => {
+  const lines = reportLines(sharedTextOrNone(`guest/logs/${log}`));
+  const named = { fruText: "DIMM_B2", validation: { fruText: true } };
+  const at = (address: bigint) => buildErrorStatusBlock("corrected", [entry(platformMemory, memory(address, 2), "corrected", named)]);
+  const plain = (address: bigint, severity: "recoverable" | "fatal") => buildErrorStatusBlock(severity, [entry(platformMemory, memory(address, 2), severity)]);
+  test.each([
+    ["polled", 1, 0, at(0x1111000n)],
+    ["polled, with acknowledgement", 2, 1, at(0x2222000n)],
+    ["two sections", 3, 1, buildErrorStatusBlock("corrected", [entry(processorGeneric, PROCESSOR, "corrected"), entry(pcie, PCIE_ROOT, "corrected")])],
+    ["NMI", 4, 2, at(0x3333000n)],
+    ["NMI, with acknowledgement", 5, 3, at(0x4444000n)],
+    ["recoverable", 6, 0, plain(0x8000000n, "recoverable")],
+    ["fatal", 7, 2, plain(0x6666000n, "fatal")],
+  ] as const)("%s", (_, sequence, source, block) => {
+    const expected = lines.filter((line) => line.startsWith(`{${sequence}}`));
+    expect(expected.length).toBeGreaterThan(0);
+    expect(linuxReport(block, { version, sequence, source })).toEqual(expected);
+  });
+});
 
 describeShared("logs from elsewhere", () => {
   const corpusLog = (...path: string[]) => reportLines(sharedText("corpus", ...path));

@@ -1,6 +1,6 @@
 /** ARM processor sections (Linux drivers/firmware/efi/cper-arm.c behaviour, with the type byte of UEFI 2.9A and 2.10). */
 import { ArmBusError, ArmContext, ArmErrorInfo, ArmProcessor } from "../../cper/sections/arm-processor.ts";
-import { digits, type Printer } from "./printer.ts";
+import { digits, hex64, type Printer } from "./printer.ts";
 import type { SectionAtHand } from "./sections.ts";
 import { alignUp, extentOf, type Memory, View } from "./view.ts";
 import {
@@ -23,8 +23,6 @@ const TLB = 1 << 2;
 const BUS = 1 << 3;
 const VENDOR = 1 << 4;
 const KINDS = CACHE | TLB | BUS | VENDOR;
-
-const hex64 = (value: bigint) => `0x${digits(value, 16)}`;
 
 export function printArm(out: Printer, prefix: string, { memory, at, length, traits }: SectionAtHand): void {
   const view = new View(memory, ArmProcessor, at);
@@ -72,7 +70,7 @@ export function printArm(out: Printer, prefix: string, { memory, at, length, tra
     }
     out.line(`${inner}register context type: ${ARM_CONTEXT_WORDS[type]}`);
     out.dump(inner, memory, context.end, size, 4, false);
-    left -= whole;
+    left = (left - whole) | 0;
     next += whole;
   }
   if (left > 0) {

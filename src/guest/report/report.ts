@@ -24,6 +24,9 @@ export interface LinuxKernel {
   readonly memoryDevices?: ReadonlyMap<number, MemoryDevice>;
 }
 
+/** What the SMBIOS tables of a QEMU machine with one memory module say: its handle, no bank, and its name. */
+export const QEMU_MEMORY_DEVICES: ReadonlyMap<number, MemoryDevice> = new Map([[0x1100, { bankLocator: "", deviceLocator: "DIMM 0" }]]);
+
 export interface LinuxReportOptions extends LinuxKernel {
   /** Who found the block: an error source at run time, or the boot error region. Default "ghes". */
   readonly path?: "ghes" | "bert";

@@ -9,9 +9,9 @@ import { PlatformMemory, platformMemory } from "../../cper/sections/memory.ts";
 import { PcieError, pcie } from "../../cper/sections/pcie.ts";
 import { PcieAer } from "../../cper/sections/pcie-capability.ts";
 import { ProcessorGeneric, processorGeneric } from "../../cper/sections/processor-generic.ts";
-import { bitRange, type SectionType } from "../../layout/index.ts";
+import { bitRange, fieldOffset, type SectionType } from "../../layout/index.ts";
 import { ARM_MINIMUM, printArm } from "./arm.ts";
-import { digits, type Printer } from "./printer.ts";
+import { digits, hex64, type Printer } from "./printer.ts";
 import { extentOf, type Memory, View } from "./view.ts";
 import {
   CXL_AGENT_WORDS,
@@ -59,7 +59,6 @@ export interface SectionPrinter {
   readonly known?: (traits: KernelTraits, architecture: "x86" | "arm64") => boolean;
 }
 
-const hex64 = (value: bigint) => `0x${digits(value, 16)}`;
 const hex32 = (value: number) => `0x${digits(value, 8)}`;
 const hex16 = (value: number) => `0x${digits(value, 4)}`;
 const hex8 = (value: number) => `0x${digits(value, 2)}`;
@@ -93,7 +92,7 @@ function printProcessor(out: Printer, prefix: string, { memory, at }: SectionAtH
 
 type MemoryView = View<typeof PlatformMemory>;
 /** The UEFI 2.1 section ended where the extended byte is now. */
-const OLD_MEMORY_LENGTH = new View(undefined as never, PlatformMemory, 0).offset("extended");
+const OLD_MEMORY_LENGTH = fieldOffset(PlatformMemory, "extended");
 const FIRST_NEW_BIT = bitRange(PlatformMemory.fields.validation.members["rankNumber"]!)[0];
 const ROW_EXTENSION = PlatformMemory.fields.row.size * 8;
 const BANK_GROUP_SHIFT = 8;

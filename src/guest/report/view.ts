@@ -26,7 +26,7 @@ export class Memory {
   }
   copy(at: number, length: number): Uint8Array {
     const out = new Uint8Array(length);
-    if (at < this.#bytes.length) out.set(this.#bytes.subarray(at, at + length));
+    if (at >= 0 && at < this.#bytes.length) out.set(this.#bytes.subarray(at, at + length));
     return out;
   }
 }

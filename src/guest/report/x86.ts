@@ -1,7 +1,7 @@
 /** IA32/X64 processor sections (Linux drivers/firmware/efi/cper-x86.c behaviour, on a machine without scalable MCA). */
 import { BusCheck, Ia32x64Processor, MicroArchitectureCheck, X86_CONTEXT_TYPE, X86_ERROR_TYPE, X86Context, X86ErrorInfo } from "../../cper/sections/ia32x64.ts";
 import { numberOf } from "../../layout/index.ts";
-import { digits, type Printer } from "./printer.ts";
+import { digits, hex64, type Printer } from "./printer.ts";
 import type { SectionAtHand } from "./sections.ts";
 import { alignUp, extentOf, type Memory, View } from "./view.ts";
 import {
@@ -20,7 +20,6 @@ export const X86_MINIMUM = extentOf(Ia32x64Processor);
 
 const ERROR_TYPES: readonly string[] = [X86_ERROR_TYPE.cache, X86_ERROR_TYPE.tlb, X86_ERROR_TYPE.bus, X86_ERROR_TYPE.microArchitecture];
 const [CACHE, , BUS, MICRO_ARCHITECTURE] = ERROR_TYPES;
-const hex64 = (value: bigint) => `0x${digits(value, 16)}`;
 
 export function printX86(out: Printer, prefix: string, { memory, at, traits }: SectionAtHand): void {
   const view = new View(memory, Ia32x64Processor, at);
@@ -41,7 +40,7 @@ export function printX86(out: Printer, prefix: string, { memory, at, traits }: S
     out.line(`${prefix}Context Information Structure ${i}:`);
     const context = new View(memory, X86Context, next);
     printContext(out, inner, context);
-    next += alignUp(context.end - next + context.number("arraySize"), traits.contextAlignment);
+    next += alignUp(extentOf(X86Context) + context.number("arraySize"), traits.contextAlignment);
   }
 }
 
