@@ -1,0 +1,8 @@
+/** `decode --format asl`: the tables in a document as source for iasl. */
+import { aslSource } from "../acpi/asl.ts";
+import type { Content } from "../input/content.ts";
+import { leavesOf } from "../input/leaves.ts";
+
+export function* aslView(content: Content): Generator<string> {
+  for (const { format, value } of leavesOf(content)) yield aslSource(format.encode(value)).replace(/\n$/, "");
+}
