@@ -19,7 +19,7 @@ export * from "./firmware/boot.ts";
 export { type OsTable, type OsView, osView } from "./firmware/os-view.ts";
 export * from "./guest/report/report.ts";
 export { type Content, Formats, type JsonObject } from "./input/content.ts";
-export { type Document, Documents, documentsOf, type ReadOptions } from "./input/document.ts";
+export { type Document, Documents, documentsOf, documentToJson, encodeDocument, type ReadOptions, readDocument } from "./input/document.ts";
 export { checkDocument } from "./input/schema-check.ts";
 export { schemas } from "./input/schemas.ts";
 export * from "./layout/index.ts";

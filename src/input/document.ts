@@ -144,3 +144,10 @@ export function documentsOf(registry: SectionRegistry = sectionTypes): Documents
   if (!documents) known.set(registry, (documents = new Documents(registry)));
   return documents;
 }
+
+/** `Documents.read` with the package's own section types. */
+export const readDocument = (input: Uint8Array, options?: ReadOptions): Document => documentsOf().read(input, options);
+/** `Documents.toJson` with the package's own section types. */
+export const documentToJson = (document: Content): JsonObject => documentsOf().toJson(document);
+/** `Documents.encode` with the package's own section types. */
+export const encodeDocument = (json: Json): Uint8Array => documentsOf().encode(json);
