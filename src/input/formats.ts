@@ -2,12 +2,15 @@
 import { statusBlockFormat } from "../acpi/status-block.ts";
 import { tableFormats } from "../acpi/table-format.ts";
 import { cperFormat } from "../cper/record-codec.ts";
+import { wheaEventFormat, wheaSystemLogFormat } from "../cper/whea-event/format.ts";
 import type { Format, SectionRegistry } from "../layout/index.ts";
 import { fwCfgDirectoryFormat } from "../loader/fw-cfg.ts";
 import { tableLoaderFormat } from "../loader/script.ts";
 
 export const formatsFor = (registry: SectionRegistry): readonly Format[] => [
   cperFormat(registry),
+  wheaEventFormat,
+  wheaSystemLogFormat,
   ...tableFormats,
   tableLoaderFormat,
   fwCfgDirectoryFormat,
