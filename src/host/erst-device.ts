@@ -1,0 +1,174 @@
+/** QEMU's ERST device (hw/acpi/erst.c behaviour): two registers, an exchange buffer, a store. */
+import { ERST_ACTION } from "../acpi/action-entry.ts";
+import { ERST_STATUS } from "../acpi/erst.ts";
+import { RecordHeader } from "../cper/record.ts";
+import { fieldOffset } from "../layout/index.ts";
+import type { AccessSize } from "../machine/memory.ts";
+import { type ErstStorage, INVALID_ID, UNSPECIFIED_ID } from "./erst-storage.ts";
+import { bufferDevice, type MmioDevice } from "./mmio.ts";
+
+/** Offsets in BAR 0. */
+export const ERST_REGISTER = { action: 0, value: 8 } as const;
+const REGISTERS = 16;
+/** What the low byte of the value must be when an operation is executed. */
+const EXECUTE_MAGIC = 0x9cn;
+/** Microseconds an operation takes at most, and usually. */
+const TIMINGS = (100n << 32n) | 10n;
+const ID = fieldOffset(RecordHeader, "recordId");
+const LENGTH = fieldOffset(RecordHeader, "recordLength");
+
+export class ErstDevice {
+  /** BAR 0. */
+  readonly registers: MmioDevice;
+  /** BAR 1. */
+  readonly exchange: MmioDevice;
+  readonly #storage: ErstStorage;
+  readonly #buffer: Uint8Array;
+  readonly #bufferAddress: bigint;
+  #value = 0n;
+  #operation = -1;
+  #status: number = ERST_STATUS.success;
+  #offset = 0n;
+  #id = UNSPECIFIED_ID;
+  #nextSlot = 0;
+
+  /** @param bufferAddress where the guest finds the exchange buffer (BAR 1). */
+  constructor(storage: ErstStorage, bufferAddress: bigint) {
+    this.#storage = storage;
+    this.#bufferAddress = bufferAddress;
+    this.#buffer = new Uint8Array(storage.recordSize);
+    this.exchange = bufferDevice(this.#buffer);
+    this.registers = { length: REGISTERS, read: (offset, size) => this.#read(offset, size), write: (offset, size, value) => this.#write(offset, size, value) };
+  }
+
+  reset(): void {
+    this.#value = 0n;
+    this.#operation = -1;
+    this.#status = ERST_STATUS.success;
+    this.#offset = 0n;
+    this.#id = UNSPECIFIED_ID;
+    this.#nextSlot = 0;
+  }
+
+  #read(offset: number, size: AccessSize): bigint {
+    if (offset === ERST_REGISTER.value && size >= 4) return this.#value;
+    return offset === ERST_REGISTER.value + 4 && size === 4 ? this.#value >> 32n : 0n;
+  }
+
+  /** Only the action register does anything; halves of the value are merged. */
+  #write(offset: number, size: AccessSize, value: bigint): void {
+    if (offset === ERST_REGISTER.action && size === 4) this.#act(Number(value));
+    else if (offset === ERST_REGISTER.value && size === 8) this.#value = value;
+    else if (offset === ERST_REGISTER.value && size === 4) this.#value = (this.#value & 0xffff_ffff_0000_0000n) | value;
+    else if (offset === ERST_REGISTER.value + 4 && size === 4) this.#value = (this.#value & 0xffff_ffffn) | (value << 32n);
+  }
+
+  #act(action: number): void {
+    switch (action) {
+      case ERST_ACTION.beginWriteOperation:
+      case ERST_ACTION.beginReadOperation:
+      case ERST_ACTION.beginClearOperation:
+      case ERST_ACTION.beginDummyWriteOperation:
+      case ERST_ACTION.endOperation:
+        this.#operation = action;
+        break;
+      case ERST_ACTION.setRecordOffset:
+        this.#offset = this.#value & 0xffff_ffffn;
+        break;
+      case ERST_ACTION.executeOperation:
+        if ((this.#value & 0xffn) === EXECUTE_MAGIC) this.#status = this.#execute();
+        break;
+      case ERST_ACTION.checkBusyStatus:
+        // Every operation is over before the guest can ask.
+        this.#value = 0n;
+        break;
+      case ERST_ACTION.getCommandStatus:
+        this.#value = BigInt(this.#status);
+        break;
+      case ERST_ACTION.getRecordIdentifier:
+        this.#value = this.#next();
+        this.#status = ERST_STATUS.success;
+        break;
+      case ERST_ACTION.setRecordIdentifier:
+        this.#id = this.#value;
+        break;
+      case ERST_ACTION.getRecordCount:
+        this.#value = BigInt(this.#storage.count);
+        break;
+      case ERST_ACTION.getErrorLogAddressRange:
+        this.#value = this.#bufferAddress;
+        break;
+      case ERST_ACTION.getErrorLogAddressRangeLength:
+        this.#value = BigInt(this.#storage.recordSize);
+        break;
+      case ERST_ACTION.getErrorLogAddressRangeAttributes:
+        this.#value = 0n;
+        break;
+      case ERST_ACTION.getExecuteOperationTimings:
+        this.#value = TIMINGS;
+        break;
+    }
+  }
+
+  #execute(): number {
+    switch (this.#operation) {
+      case ERST_ACTION.beginWriteOperation:
+        return this.#writeRecord();
+      case ERST_ACTION.beginReadOperation:
+        return this.#readRecord();
+      case ERST_ACTION.beginClearOperation:
+        return this.#clearRecord();
+      case ERST_ACTION.beginDummyWriteOperation:
+      case ERST_ACTION.endOperation:
+        return ERST_STATUS.success;
+      default:
+        return ERST_STATUS.failed;
+    }
+  }
+
+  /** The offset the guest chose, when a record can begin there. */
+  #room(): number | undefined {
+    return this.#offset > BigInt(this.#buffer.length - RecordHeader.size) ? undefined : Number(this.#offset);
+  }
+
+  #writeRecord(): number {
+    const offset = this.#room();
+    if (offset === undefined) return ERST_STATUS.failed;
+    // Copied first: the guest may write to the buffer from another processor meanwhile.
+    const bytes = this.#buffer.slice(offset);
+    const view = new DataView(bytes.buffer);
+    const length = view.getUint32(LENGTH, true);
+    const id = view.getBigUint64(ID, true);
+    if (length < RecordHeader.size || length > bytes.length || id === UNSPECIFIED_ID || id === INVALID_ID) return ERST_STATUS.failed;
+    return this.#storage.write(bytes.subarray(0, length), id) ? ERST_STATUS.success : ERST_STATUS.notEnoughSpace;
+  }
+
+  #readRecord(): number {
+    const first = this.#storage.next(0);
+    if (!first) return ERST_STATUS.recordStoreEmpty;
+    if (this.#id === UNSPECIFIED_ID) this.#id = first.id;
+    const offset = this.#room();
+    if (this.#id === INVALID_ID || offset === undefined) return ERST_STATUS.failed;
+    const slot = this.#storage.read(this.#id);
+    if (!slot) {
+      this.#id = first.id;
+      return ERST_STATUS.recordNotFound;
+    }
+    const length = new DataView(slot.buffer, slot.byteOffset).getUint32(LENGTH, true);
+    if (length < RecordHeader.size || length > this.#buffer.length - offset) return ERST_STATUS.failed;
+    this.#buffer.set(slot.subarray(0, length), offset);
+    return ERST_STATUS.success;
+  }
+
+  #clearRecord(): number {
+    if (this.#id === UNSPECIFIED_ID || this.#id === INVALID_ID) return ERST_STATUS.failed;
+    return this.#storage.clear(this.#id) ? ERST_STATUS.success : ERST_STATUS.recordNotFound;
+  }
+
+  /** The next identifier in slot order; all ones at the end, then from the start again. */
+  #next(): bigint {
+    const found = this.#storage.next(this.#nextSlot);
+    this.#nextSlot = found?.after ?? 0;
+    return found?.id ?? INVALID_ID;
+  }
+}
