@@ -15,6 +15,8 @@ const COMMANDS: readonly Row[] = [
   { usage: "decode <files..>", summary: "show what is in a file: in words, as JSON or as a hex dump", load: () => import("./commands/decode.ts") },
   { usage: "encode <file>", summary: "make the bytes of a JSON document", load: () => import("./commands/encode.ts") },
   { usage: "run <scenario>", summary: "rehearse an error from the hardware to the guest and back", load: () => import("./commands/run.ts") },
+  { usage: "build <description>", summary: "make the fw_cfg files of a described machine", load: () => import("./commands/build.ts") },
+  { usage: "boot <folder>", summary: "run fw_cfg files through SeaBIOS, OVMF and AAVMF", load: () => import("./commands/boot.ts") },
   { usage: "schema [name]", summary: "print a JSON Schema, or list them", load: () => import("./commands/schema.ts") },
 ];
 

@@ -9,6 +9,7 @@ import { type Behaviour, Bench, type Blob, run, type TraceEntry, type WrittenPoi
 import { generic } from "./generic.ts";
 import { type OsTable, osView } from "./os-view.ts";
 import { seabios } from "./seabios.ts";
+import { strict } from "./strict.ts";
 
 export interface Firmware {
   /** The program and version whose behaviour this is. */
@@ -22,6 +23,7 @@ export const FIRMWARES = {
   seabios: { title: "SeaBIOS 1.17", machine: q35, behaviour: seabios },
   ovmf: { title: "EDK2 OVMF 2026.08", machine: q35, behaviour: edk2(OVMF) },
   aavmf: { title: "EDK2 AAVMF 2026.08", machine: virt, behaviour: edk2(AAVMF) },
+  strict: { title: "what SeaBIOS and EDK2 treat alike", machine: q35, behaviour: strict },
 } as const satisfies Record<string, Firmware>;
 export type FirmwareName = keyof typeof FIRMWARES;
 
@@ -57,6 +59,8 @@ export interface BootResult {
   readonly rootTable?: OsTable;
   /** What the operating system finds, in its order. */
   readonly tables: readonly OsTable[];
+  /** Names of the tables as Linux lists them in `/sys/firmware/acpi/tables`. */
+  readonly listing: readonly string[];
   /** Pointers the host holds in the end. */
   readonly writtenPointers: readonly WrittenPointer[];
   /** Suspend to RAM and resume: the host forgets what was written, the firmware writes again what it kept. */
@@ -93,6 +97,7 @@ export function boot(files: FwCfgFiles, options: BootOptions = {}): BootResult {
     ...(finish.rsdpAddress !== undefined && { rsdpAddress: finish.rsdpAddress }),
     ...(view?.root && { rootTable: view.root }),
     tables,
+    listing: view?.listing ?? [],
     writtenPointers: bench.written,
     resume: () => {
       device.reset();

@@ -42,6 +42,8 @@ export interface Edk2Build {
   readonly reclaim: (machine: Machine) => readonly Region[];
   /** Tables below 4 GiB, a page each, listed in an RSDT too. */
   readonly pagesForTables: boolean;
+  /** Addresses below this can be read without an exception; what is no memory reads as ones. */
+  readonly mapped: bigint;
   /** Whether write-pointers are written again after suspend to RAM: where `etc/system-states` allows S3. */
   readonly suspends: boolean;
 }
@@ -71,6 +73,7 @@ export const OVMF: Edk2Build = {
     ]);
   },
   pagesForTables: true,
+  mapped: 1n << 36n,
   suspends: true,
 };
 export const AAVMF: Edk2Build = {
@@ -91,6 +94,7 @@ export const AAVMF: Edk2Build = {
     ]);
   },
   pagesForTables: false,
+  mapped: 0n,
   suspends: false,
 };
 
@@ -210,7 +214,7 @@ export const edk2 =
 
       finish(script, failure): Finish {
         const notes: string[] = [];
-        const lost = failure ?? installTables(script, find, bench, protocol, notes);
+        const lost = failure ?? installTables(script, find, bench, protocol, notes, build.mapped);
         if (lost instanceof Exception) return { stuck: true, failure: lost.message, notes };
         if (lost !== undefined) {
           for (const pointer of [...bench.written].reverse()) bench.fwCfg.write(pointer.key, pointer.offset, new Uint8Array(pointer.size));
@@ -249,6 +253,7 @@ function installTables(
   bench: Bench,
   protocol: AcpiTableProtocol,
   notes: string[],
+  mapped: bigint,
 ): string | Exception | undefined {
   const seen = new Set<bigint>();
   const keys: number[] = [];
@@ -279,8 +284,11 @@ function installTables(
       keys.push(result.key!);
       notes.push(`${signature} at ${at(address)} is copied to ${at(result.address)}`);
     } catch (error) {
-      if (error instanceof MemoryFault) return new Exception(`entry ${index}: the pointer leads to ${at(address)}, where no memory is: exception`);
-      throw error;
+      if (error instanceof MemoryFault && address < mapped) {
+        blob.hostsOnlyTableData = false;
+        notes.push(`entry ${index}: the pointer leads to ${at(address)}, where no memory is: not taken for a table`);
+      } else if (error instanceof MemoryFault) return new Exception(`entry ${index}: the pointer leads to ${at(address)}, where no memory is: exception`);
+      else throw error;
     }
   }
   return undefined;

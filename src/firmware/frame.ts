@@ -74,6 +74,7 @@ export interface Finish {
 export class Bench {
   readonly memory: GuestMemory;
   readonly machine: Machine;
+  readonly device: FwCfgDevice;
   readonly fwCfg: FwCfgClient;
   /** Files in memory now, in the order of their allocation. */
   readonly blobs = new Map<string, Blob>();
@@ -84,6 +85,7 @@ export class Bench {
   constructor(memory: GuestMemory, machine: Machine, device: FwCfgDevice, placements: ReadonlyMap<string, bigint>) {
     this.memory = memory;
     this.machine = machine;
+    this.device = device;
     this.fwCfg = new FwCfgClient(device);
     this.#placements = placements;
   }

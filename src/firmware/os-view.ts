@@ -22,6 +22,8 @@ export interface OsView {
   readonly root?: OsTable;
   /** In the order in which they are found: the root's entries, DSDT and FACS after the FADT. Empty without ACPI. */
   readonly tables: readonly OsTable[];
+  /** Names in `/sys/firmware/acpi/tables`, two of a kind numbered: all or, when an entry leads to bytes that are no name, none. */
+  readonly listing: readonly string[];
   /** Root entries that lead to no table, and whatever else is odd. */
   readonly problems: readonly string[];
 }
@@ -84,30 +86,37 @@ function rootOf(memory: GuestMemory, rsdpAddress: bigint): { readonly address: b
 /** Walk all tables from the root pointer. Never throws: addresses outside memory are problems. */
 export function osView(memory: GuestMemory, rsdpAddress: bigint): OsView {
   const problems: string[] = [];
+  const nothing = (root: OsTable | undefined, problem: string): OsView => ({
+    rsdpAddress,
+    ...(root && { root }),
+    tables: [],
+    listing: [],
+    problems: [...problems, problem],
+  });
   const { address, entrySize } = rootOf(memory, rsdpAddress);
   const root = tableAt(memory, address);
-  if (!root || root.bytes.length < TableHeader.size + entrySize) {
-    problems.push(
-      root
-        ? `the root table at ${hexAddress(address)} says ${root.length} bytes, which holds no entry: the operating system gives up ACPI`
-        : `no root table lies at ${hexAddress(address)}: the operating system gives up ACPI`,
-    );
-    return { rsdpAddress, ...(root && { root }), tables: [], problems };
-  }
+  if (!root) return nothing(root, `no root table lies at ${hexAddress(address)}: the operating system gives up ACPI`);
+  if (root.bytes.length < TableHeader.size + entrySize)
+    return nothing(root, `the root table at ${hexAddress(address)} says ${root.length} bytes, which holds no entry: the operating system gives up ACPI`);
   const tables: OsTable[] = [];
-  const seen = new Set<bigint>();
+  let kept = 0;
+  let nameless = false;
   const add = (at: bigint, what: string): OsTable | undefined => {
-    // ACPICA keeps one descriptor for each address.
-    if (seen.has(at)) return undefined;
-    seen.add(at);
+    kept++;
     const table = tableAt(memory, at);
-    if (!table) problems.push(`${what} leads to ${hexAddress(at)}, where no table lies`);
-    else tables.push(table);
+    if (table) tables.push(table);
+    else {
+      const inMemory = readUpTo(memory, at, TableHeader.size).length > 0;
+      nameless ||= inMemory;
+      problems.push(
+        `${what} leads to ${hexAddress(at)}, where no table lies${inMemory ? ": Linux then lists no tables in sysfs, though it uses the others" : ""}`,
+      );
+    }
     return table;
   };
   const entries = Math.floor((root.bytes.length - TableHeader.size) / entrySize);
   for (let i = 0; i < entries; i++) {
-    if (seen.size >= MOST_ENTRIES) {
+    if (kept >= MOST_ENTRIES) {
       problems.push(`the root table has ${entries} entries: Linux keeps the first ${MOST_ENTRIES}`);
       break;
     }
@@ -122,9 +131,19 @@ export function osView(memory: GuestMemory, rsdpAddress: bigint): OsView {
     if (dsdt !== 0n) add(dsdt, "the FADT's DSDT pointer");
     if (facs !== 0n) add(facs, "the FADT's FACS pointer");
   }
-  if (!tables.some((table) => table.signature === FADT_SIGNATURE)) {
-    problems.push("there is no FADT: the operating system cannot enable ACPI and gives it up");
-    return { rsdpAddress, root, tables: [], problems };
-  }
-  return { rsdpAddress, root, tables, problems };
+  if (!tables.some((table) => table.signature === FADT_SIGNATURE))
+    return nothing(root, "there is no FADT: the operating system cannot enable ACPI and gives it up");
+  if (!tables.some((table) => table.signature === "DSDT"))
+    return nothing(root, "the FADT leads to no DSDT: the operating system cannot load its tables and gives up ACPI");
+  return { rsdpAddress, root, tables, listing: nameless ? [] : numbered(tables.map((table) => table.signature)), problems };
+}
+
+/** Names as sysfs has them: HEST, or HEST1 and HEST2. */
+function numbered(signatures: readonly string[]): readonly string[] {
+  const count = new Map<string, number>();
+  return signatures.map((signature) => {
+    if (signatures.indexOf(signature) === signatures.lastIndexOf(signature)) return signature;
+    count.set(signature, (count.get(signature) ?? 0) + 1);
+    return `${signature}${count.get(signature)}`;
+  });
 }

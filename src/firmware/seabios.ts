@@ -68,9 +68,12 @@ export function seabios(bench: Bench): Behaviour {
         () => zone.allocate(BigInt(file.size), BigInt(Math.max(alignment, MIN_ALIGN))),
       );
       if (address === undefined) return refused(`no room for ${file.size} bytes in ${zone === high ? "high memory" : "the F-segment"}`);
+      const first = bench.blobs.get(name);
       const blob = bench.load(file, address, zone === high ? "high memory" : "F-segment");
       files.push(blob);
-      return done(`at ${at(address)}, ${file.size} bytes`);
+      // A second copy takes memory and is never looked at again.
+      if (first) bench.blobs.set(name, first);
+      return done(`at ${at(address)}, ${file.size} bytes${first ? "; the first copy stays in use" : ""}`);
     },
 
     addPointer(entry: EntryOf<"addPointer">): Step {

@@ -68,6 +68,11 @@ export class FwCfgDevice {
     return key === undefined ? undefined : this.#items.get(key)!.bytes.slice();
   }
 
+  /** All files as they are now. */
+  files(): FwCfgFiles {
+    return new Map([...this.#keys].map(([name, key]) => [name, { bytes: this.#items.get(key)!.bytes.slice(), writable: this.#items.get(key)!.writable }]));
+  }
+
   /** The host empties a writable file, as QEMU does on reset. */
   reset(): void {
     for (const item of this.#items.values()) if (item.writable) item.bytes.fill(0);
