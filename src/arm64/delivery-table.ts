@@ -1,6 +1,6 @@
 /** The complete decision table of error delivery, cell by cell, and the document that shows it. */
 import { hexNumber, valueLabel } from "../layout/index.ts";
-import { type Delivery, decideDelivery, judgeFirmware, judgeMonitor, type Situation } from "./delivery.ts";
+import { type Delivery, decideDelivery, decideVirtualSError, judgeFirmware, judgeMonitor, type Situation } from "./delivery.ts";
 import { SET_EVENTS_RULES } from "./kvm.ts";
 import { ASYNCHRONOUS_ERROR_TYPE } from "./registers.ts";
 import { serrorVerdict } from "./syndrome.ts";
@@ -59,7 +59,7 @@ export function asynchronousCells(): Cell[] {
                 cells.push(
                   cell(
                     blockName(interrupted, vhe),
-                    [flag("EA", ea), flag("AMO", amo), flag("TGE", tge), ...(needsSei ? [] : ["no SEI needed"])].join(", "),
+                    needsSei ? [flag("EA", ea), flag("AMO", amo), flag("TGE", tge)].join(", ") : `${flag("EA", ea)}, no SEI needed`,
                     `${flag("A", masked)}, ${COLUMN[synchronized]}`,
                     { interrupted, error: "asynchronous", vhe, masked, ea, amo, tge, tea: false, synchronized, needsSei },
                   ),
@@ -129,6 +129,16 @@ export function deliveryDocument(): string {
   const blocks = unique(synchronous.map((c) => c.block));
   const turned = synchronous.map((c) => ({ ...c, column: c.block }));
   out.push(...grid(turned, unique(synchronous.map((c) => c.row)), blocks, ""));
+  out.push("", "## Virtual SErrors", "", "HCR_EL2.VSE is set; the syndrome is in VSESR_EL2.", "");
+  out.push(line(["", ...VIRTUAL_COLUMNS.map(([label]) => label)]), `|${"---|".repeat(VIRTUAL_COLUMNS.length + 1)}`);
+  for (const amo of both)
+    for (const tge of both) {
+      const row = VIRTUAL_COLUMNS.map(([, rest]) => {
+        const { how, vectorOffset } = decideVirtualSError({ amo, tge, ...rest });
+        return { exception: `EL1 + ${hexNumber(vectorOffset ?? 0)}`, deferred: "VDISR_EL2", pending: "pending", impossible: "off" }[how];
+      });
+      out.push(line([`${flag("AMO", amo)}, ${flag("TGE", tge)}`, ...row]));
+    }
   out.push(
     "",
     "## Whose error it is",
@@ -190,6 +200,9 @@ export function deliveryDocument(): string {
   return `${out.join("\n")}\n`;
 }
 
+const VIRTUAL_COLUMNS = (["EL0", "EL1"] as const).flatMap((interrupted) =>
+  both.flatMap((masked) => both.map((esb) => [`${interrupted}, ${flag("A", masked)}${esb ? ", ESB" : ""}`, { interrupted, masked, esb }] as const)),
+);
 const ATTRIBUTION: readonly (readonly [Situation["synchronized"], Situation["interrupted"], "EL0" | "EL1" | undefined, boolean])[] = [
   ["iesb", "EL1", "EL0", true],
   ["iesb", "EL2", "EL0", true],

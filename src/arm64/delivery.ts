@@ -215,6 +215,35 @@ export function decideDelivery(s: Situation): Delivery {
   return { ...first, how: "lastResort", returnsTo, disr: "unchanged", lastResort };
 }
 
+/** A virtual SError that a hypervisor made pending with HCR_EL2.VSE. */
+export interface VirtualSituation {
+  /** Level of the guest that runs. */
+  readonly interrupted: "EL0" | "EL1";
+  readonly amo: boolean;
+  readonly tge: boolean;
+  /** PSTATE.A of the guest. */
+  readonly masked: boolean;
+  /** The guest executes an ESB. */
+  readonly esb: boolean;
+}
+export interface VirtualDelivery {
+  readonly how: "exception" | "deferred" | "pending" | "impossible";
+  /** Offset from the guest's VBAR_EL1 when it is taken. */
+  readonly vectorOffset?: number;
+  readonly reasons: readonly string[];
+}
+/** Decide what becomes of a pending virtual SError: it is the guest's EL1 that takes it, with the syndrome in VSESR_EL2. */
+export function decideVirtualSError(s: VirtualSituation): VirtualDelivery {
+  if (s.tge) return { how: "impossible", reasons: ["HCR_EL2.TGE: no guest runs, virtual SErrors are off"] };
+  if (!s.amo) return { how: "impossible", reasons: ["HCR_EL2.AMO is clear: virtual SErrors are off"] };
+  if (!s.masked) {
+    const vectorOffset = vectorOffsetByLevel(s.interrupted, "EL1", "serror");
+    return { how: "exception", vectorOffset, reasons: [`EL1 takes it at VBAR_EL1 + ${hexNumber(vectorOffset)}, ESR_EL1 from VSESR_EL2`] };
+  }
+  if (s.esb) return { how: "deferred", reasons: ["PSTATE.A masks it", "the ESB defers it: VSESR_EL2 and A into VDISR_EL2, which the guest reads as DISR_EL1"] };
+  return { how: "pending", reasons: ["PSTATE.A masks it", "it stays pending in HCR_EL2.VSE"] };
+}
+
 /** Whether firmware at EL3 can always tell an operating system of an SError, and why. */
 export function canAlwaysTell(os: { readonly name: string; readonly iesbAtEveryChange: boolean }): { readonly always: boolean; readonly reason: string } {
   return os.iesbAtEveryChange

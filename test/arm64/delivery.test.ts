@@ -1,5 +1,14 @@
 import { describe, expect, test } from "vitest";
-import { canAlwaysTell, decideDelivery, type FirmwareAction, judgeFirmware, judgeMonitor, type LastResort, type Situation } from "../../src/arm64/delivery.ts";
+import {
+  canAlwaysTell,
+  decideDelivery,
+  decideVirtualSError,
+  type FirmwareAction,
+  judgeFirmware,
+  judgeMonitor,
+  type LastResort,
+  type Situation,
+} from "../../src/arm64/delivery.ts";
 import { asynchronousCells, deliveryDocument, synchronousCells } from "../../src/arm64/delivery-table.ts";
 
 /*
@@ -166,6 +175,26 @@ const base: Situation = {
   synchronized: "no",
 };
 const decide = (changes: Partial<Situation>) => decideDelivery({ ...base, ...changes });
+
+describe("virtual SErrors", () => {
+  // EL0 and EL1, A=0 {nothing, ESB}, A=1 {nothing, ESB}.
+  test.each([
+    ["AMO 0, TGE 0", "off off off off", "off off off off"],
+    ["AMO 0, TGE 1", "off off off off", "off off off off"],
+    ["AMO 1, TGE 0", "580 580 pending deferred", "380 380 pending deferred"],
+    ["AMO 1, TGE 1", "off off off off", "off off off off"],
+  ])("%s", (row, el0, el1) => {
+    for (const [interrupted, codes] of [
+      ["EL0", el0],
+      ["EL1", el1],
+    ] as const) {
+      const found = codes
+        .split(" ")
+        .map((_, i) => decideVirtualSError({ interrupted, amo: row.includes("AMO 1"), tge: row.includes("TGE 1"), masked: i >= 2, esb: i % 2 === 1 }));
+      expect(found.map((d) => (d.how === "impossible" ? "off" : d.how === "exception" ? d.vectorOffset!.toString(16) : d.how)).join(" ")).toBe(codes);
+    }
+  });
+});
 
 describe("decisions in words", () => {
   test("EL3 makes EL1 take an SError", () => {
