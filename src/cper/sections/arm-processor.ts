@@ -6,16 +6,15 @@ import {
   decode,
   type Encodable,
   encode,
-  fieldTrees,
   hex,
   hexNumber,
   initially,
+  type Layout,
   list,
   oneOf,
   orZero,
   type Parsed,
   padding,
-  parse,
   ref,
   reserved,
   type SectionType,
@@ -41,6 +40,7 @@ import {
   ArmAarch64WideRegisters,
   ArmSystemRegisters,
 } from "./arm-registers.ts";
+import { backToBackReader } from "./back-to-back.ts";
 import { TRANSACTION_TYPE } from "./ia32x64.ts";
 import { midrWords, mpidrWords } from "./processor-id.ts";
 import { flagWords, known, listed, memberTrees, phrase } from "./words.ts";
@@ -331,41 +331,8 @@ function systemRegisterTrees(context: ArmContext, index: number): Tree[] {
   ];
 }
 
-/** The section with its contexts back to back, the way libcper writes them. */
-const { padding: _padding, ...unpadded } = ArmContext.fields;
-const UnpaddedContext = sequence("ARM Processor Context Information", "UEFI 2.11 N.2.4.4.2 without padding, as libcper writes it", unpadded);
-const UnpaddedContexts = sequence("ARM Processor Contexts", "UEFI 2.11 N.2.4.4.2", {
-  contextCount: u16("Context structures"),
-  contexts: list(UnpaddedContext, "Processor context", ref("contextCount")),
-  rest: blob("What follows"),
-});
-
-/**
- * The specification pads each context to 16 bytes, and Linux reads it so; libcper and QEMU's decoder put them
- * back to back. Where only the second reading fits the section, it is shown beside the first.
- */
-function unpaddedTrees(body: ArmProcessor): Tree[] {
-  const count = body.contextCount ?? 0;
-  const first = body.contexts?.[0] as ArmContext | undefined;
-  if (count === 0 || !first || (body.contexts!.length === count && body.contexts!.every((context) => isPlausible(context as ArmContext)))) return [];
-  const whole = encode(ArmProcessor, body as ArmProcessorInput);
-  const { contexts: _contexts, vendorInformation: _vendor, trailing: _trailing, ...before } = body;
-  const from = encode(ArmProcessor, before as ArmProcessorInput).length;
-  const bytes = new Uint8Array(2 + whole.length - from);
-  bytes.set(encode(struct("Count", 2, "", { count: u16("") }), { count }));
-  bytes.set(whole.subarray(from), 2);
-  const value = parse(UnpaddedContexts, bytes) as Parsed<typeof UnpaddedContexts>;
-  const contexts = (value.contexts ?? []) as ArmContext[];
-  if (contexts.length !== count || !contexts.every(isPlausible)) return [];
-  const tree = fieldTrees(UnpaddedContexts, value).find(({ label }) => label === "contexts");
-  return tree
-    ? [{ ...tree, label: "contexts read back to back", note: "as libcper writes them: the padding to 16 bytes the specification asks for is missing" }]
-    : [];
-}
-const isPlausible = (context: ArmContext) =>
-  typeof context.contextType === "string" &&
-  context.trailing === undefined &&
-  (context.registers as { trailing?: unknown } | undefined)?.trailing === undefined;
+/** The other reading of the contexts: without padding, the way libcper writes them. */
+export const armContextsBackToBack = backToBackReader(ArmProcessor, ArmContext as Layout<ArmContext>);
 
 export const armProcessor: SectionType = {
   guids: ["e19e3d16-bc11-11e4-9caa-c2051d5d46b0"],
@@ -395,6 +362,6 @@ export const armProcessor: SectionType = {
       };
     }),
     ...(body.contexts ?? []).flatMap((context, i) => systemRegisterTrees(context as ArmContext, i)),
-    ...unpaddedTrees(body),
+    ...armContextsBackToBack.explain(body, body.contextCount ?? 0),
   ],
 };

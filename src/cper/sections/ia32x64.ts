@@ -6,6 +6,7 @@ import {
   guid,
   hex,
   hexNumber,
+  type Layout,
   list,
   oneOf,
   orZero,
@@ -23,6 +24,7 @@ import {
   valueLabel,
   window,
 } from "../../layout/index.ts";
+import { backToBackReader } from "./back-to-back.ts";
 import { cpuidWords, msrName } from "./processor-id.ts";
 import { known, memberPhrase, memberTrees, phrase } from "./words.ts";
 import { FxsaveArea, Ia32Registers, X64Registers } from "./x86-registers.ts";
@@ -251,6 +253,9 @@ function msrTrees(context: X86Context): Tree[] {
   });
 }
 
+/** The other reading of the contexts: without padding, the way libcper writes them. */
+export const x86ContextsBackToBack = backToBackReader(Ia32x64Processor, X86Context as Layout<X86Context>);
+
 export const ia32x64Processor: SectionType = {
   guids: ["dc3ea0b0-a144-4797-b95b-53fa242b6e1d"],
   name: "ia32x64Processor",
@@ -273,6 +278,6 @@ export const ia32x64Processor: SectionType = {
       const children = msrTrees(context as X86Context);
       if (children.length > 0) out.push({ label: `context ${i}`, text: valueLabel(X86_CONTEXT_TYPE, "msr"), children });
     });
-    return out;
+    return [...out, ...x86ContextsBackToBack.explain(body, body.validation?.contextCount ?? 0)];
   },
 };
