@@ -12,6 +12,7 @@ export * from "./acpi/root-tables.ts";
 export * from "./acpi/status-block.ts";
 export * from "./acpi/table-format.ts";
 export * from "./acpi/table-header.ts";
+export * as arm64 from "./arm64/index.ts";
 export * from "./cper/machine-check/index.ts";
 export * from "./cper/record.ts";
 export * from "./cper/record-codec.ts";

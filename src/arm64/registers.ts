@@ -6,7 +6,7 @@ import { type BitMember, bitRange, bits, type Decoded, decode, encode, type Name
 
 type Members = Readonly<Record<string, BitMember>>;
 
-/** A 64-bit register: one word of bits. What no field names is RES0 and lands in `rest`. */
+/** A 64-bit register: one word of bits. What no field names lands in `rest`. */
 const register = <const B extends Members>(name: string, doc: string, members: B) => struct(name, 8, doc, { bits: bits(8, doc, members) });
 
 /** Exception classes: why an exception was taken. */

@@ -306,8 +306,11 @@ export function serrorVerdict(syndrome: bigint): SErrorVerdict {
 
 // ---- words ----
 
-/** The fields of a register value as a tree, most significant first; clear bits are left out. */
-export function registerTrees(layout: StructNode, word: bigint): Tree[] {
+/**
+ * The fields of a register value as a tree, most significant first; clear bits are left out.
+ * @param whole false for a layout that names only some fields of its register: bits of no field are then not RES0.
+ */
+export function registerTrees(layout: StructNode, word: bigint, whole = true): Tree[] {
   const fields = fieldsOf(layout, word) as Record<string, unknown>;
   const trees: Tree[] = [];
   for (const [name, member] of Object.entries(membersOf(layout)).sort(([, a], [, b]) => bitRange(b)[0] - bitRange(a)[0])) {
@@ -318,7 +321,7 @@ export function registerTrees(layout: StructNode, word: bigint): Tree[] {
     else if (typeof member === "object" && "names" in member) trees.push({ label, text: valueLabel(member.names, value as string | number) });
     else if (value !== undefined && value !== 0) trees.push({ label, text: hexNumber(value as number) });
   }
-  if (fields["rest"] !== undefined) trees.push({ label: "unknown bits", text: hexNumber(fields["rest"] as bigint), note: "RES0" });
+  if (fields["rest"] !== undefined) trees.push({ label: "other bits", text: hexNumber(fields["rest"] as bigint), ...(whole && { note: "RES0" }) });
   return trees;
 }
 
