@@ -17,6 +17,7 @@ const COMMANDS: readonly Row[] = [
   { usage: "run <scenario>", summary: "rehearse an error from the hardware to the guest and back", load: () => import("./commands/run.ts") },
   { usage: "build <description>", summary: "make the fw_cfg files of a described machine", load: () => import("./commands/build.ts") },
   { usage: "boot <folder>", summary: "run fw_cfg files through SeaBIOS, OVMF and AAVMF", load: () => import("./commands/boot.ts") },
+  { usage: "esr <values..>", summary: "say what arm64 syndromes and routing registers mean", load: () => import("./commands/esr.ts") },
   { usage: "schema [name]", summary: "print a JSON Schema, or list them", load: () => import("./commands/schema.ts") },
 ];
 
