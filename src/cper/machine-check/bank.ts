@@ -58,7 +58,7 @@ const MODE_WORDS: Readonly<Record<string, string>> = { linear: "linear address",
 function readIntel(bank: BankRegisters): BankReading {
   const status = readRegister(IntelStatus, bank.status);
   const capability = bank.capability ? readRegister(McgCapability, bank.capability) : undefined;
-  const recovery = capability?.softwareErrorRecovery ?? true;
+  const recovery = capability === undefined || Boolean(capability.softwareErrorRecovery);
   const severity = !status.uncorrected
     ? `corrected${capability?.thresholdStatus && status.threshold === "yellow" ? ", above threshold" : ""}`
     : status.processorContextCorrupt
