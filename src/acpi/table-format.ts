@@ -18,6 +18,7 @@ import {
   valueLabel,
 } from "../layout/index.ts";
 import { Bert } from "./bert.ts";
+import { Cedt } from "./cedt.ts";
 import { Einj } from "./einj.ts";
 import { Erst } from "./erst.ts";
 import { Hest, SOURCE_TYPE } from "./hest.ts";
@@ -127,6 +128,8 @@ export const erstFormat = table("ERST", "error record serialization table", Erst
 export const einjFormat = table("EINJ", "error injection table", Einj, (value: Einj) => some(value.entryCount ?? 0, "instruction"));
 export const rsdtFormat = table("RSDT", "root system description table", Rsdt, (value: Rsdt) => some(value.entries?.length ?? 0, "table"));
 export const xsdtFormat = table("XSDT", "extended system description table", Xsdt, (value: Xsdt) => some(value.entries?.length ?? 0, "table"));
+
+export const cedtFormat = table("CEDT", TITLES["CEDT"]!, Cedt, (value: Cedt) => some(value.structures?.length ?? 0, "structure"));
 
 export const rsdpFormat = formatOf({
   name: "rsdp",
