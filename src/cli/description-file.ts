@@ -59,10 +59,7 @@ const said = (value: unknown): string => {
   const text = JSON.stringify(value) ?? "nothing";
   return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 };
-const suggestion = (word: unknown, among: readonly string[]): string => {
-  const near = typeof word === "string" ? nearest(word, among) : undefined;
-  return near === undefined ? "" : `: did you mean ${near}?`;
-};
+const suggestion = (word: unknown, among: readonly string[]): string => (typeof word === "string" ? nearest(word, among, "") : "");
 
 function sentence(error: ErrorObject): string {
   const { keyword, params, data, parentSchema } = error;

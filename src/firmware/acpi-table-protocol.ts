@@ -4,7 +4,8 @@ import { FADT_SIGNATURE, FadtPointers } from "../acpi/fadt.ts";
 import { RSDP_CHECKSUM, RSDP_EXTENDED_CHECKSUM, Rsdp, RsdpExtension } from "../acpi/root-tables.ts";
 import { fixChecksum, TableHeader } from "../acpi/table-header.ts";
 import { decode, encode, parse, spans } from "../layout/index.ts";
-import { type Bench, toBytes } from "./frame.ts";
+import { toLittleEndian } from "../machine/memory.ts";
+import type { Bench } from "./frame.ts";
 
 /** Tables for which there is one place in the system: a second of the kind is refused. */
 const SINGLE: readonly string[] = [FADT_SIGNATURE, "FACS", "DSDT"];
@@ -133,7 +134,7 @@ export class AcpiTableProtocol {
     if (!fadt) return;
     const bytes = this.#bench.memory.read(fadt.address, fadt.size);
     const set = (name: keyof typeof FADT, size: number, value: bigint) => {
-      if (FADT[name] + size <= bytes.length) bytes.set(toBytes(value, size), FADT[name]);
+      if (FADT[name] + size <= bytes.length) bytes.set(toLittleEndian(value, size), FADT[name]);
     };
     const facs = this.#find("FACS")?.address ?? 0n;
     const narrow = facs < 1n << 32n;
@@ -150,7 +151,7 @@ export class AcpiTableProtocol {
     const addresses = [this.#find(FADT_SIGNATURE)?.address ?? 0n, ...this.#entries];
     const root = (signature: string, size: 4 | 8) => {
       const header = { ...DEFAULTS, ...this.#identity, signature, length: TableHeader.size + size * addresses.length, revision: 1, checksum: 0 };
-      return fixChecksum(Uint8Array.from([...encode(TableHeader, header), ...addresses.flatMap((address) => [...toBytes(address, size)])]));
+      return fixChecksum(Uint8Array.from([...encode(TableHeader, header), ...addresses.flatMap((address) => [...toLittleEndian(address, size)])]));
     };
     const rsdts = this.#memory.rsdt ? BigInt(TableHeader.size + 4 * this.#roots.room) : 0n;
     if (this.#memory.rsdt) {

@@ -8,22 +8,9 @@ import { ENTRY_SIZE, fileName } from "../loader/commands.ts";
 import type { LoaderScript } from "../loader/script.ts";
 import { TopDownAllocator } from "../machine/allocator.ts";
 import { lowRamEnd, type Machine } from "../machine/machines.ts";
-import { MemoryFault, type Region } from "../machine/memory.ts";
+import { MemoryFault, type Region, toLittleEndian } from "../machine/memory.ts";
 import { AcpiTableProtocol, type TableMemory } from "./acpi-table-protocol.ts";
-import {
-  at,
-  type Behaviour,
-  type Bench,
-  type Blob,
-  done,
-  type EntryOf,
-  type Finish,
-  refused,
-  type Step,
-  stuck,
-  toBytes,
-  type WrittenPointer,
-} from "./frame.ts";
+import { at, type Behaviour, type Bench, type Blob, done, type EntryOf, type Finish, refused, type Step, stuck, type WrittenPointer } from "./frame.ts";
 
 const PAGE = 4096;
 const FOUR_GIB = 1n << 32n;
@@ -204,7 +191,7 @@ export const edk2 =
         const value = source.address + BigInt(entry.sourceOffset);
         if (value >> BigInt(8 * entry.size) !== 0n) return refused(`${at(value)} does not fit in ${entry.size} bytes (protocol error)`);
         const pointer: WrittenPointer = { file: name, key: file.key, offset: entry.destinationOffset, size: entry.size, value };
-        if (!bench.fwCfg.write(file.key, pointer.offset, toBytes(value, pointer.size)))
+        if (!bench.fwCfg.write(file.key, pointer.offset, toLittleEndian(value, pointer.size)))
           return stuck(`${name} is not writable: the device sets the error bit, for which EDK2 has no way out of its loop`);
         bench.written.push(pointer);
         s3.push(pointer);
@@ -234,7 +221,7 @@ export const edk2 =
 
       resume() {
         if (!build.suspends || !supportsSuspend(bench)) return [];
-        for (const pointer of s3) bench.fwCfg.write(pointer.key, pointer.offset, toBytes(pointer.value, pointer.size));
+        for (const pointer of s3) bench.fwCfg.write(pointer.key, pointer.offset, toLittleEndian(pointer.value, pointer.size));
         return s3;
       },
     };

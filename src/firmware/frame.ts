@@ -5,7 +5,7 @@ import { FILE } from "../loader/fw-cfg.ts";
 import { type LoaderScript, parseScript } from "../loader/script.ts";
 import type { FwCfgDevice } from "../machine/fw-cfg-device.ts";
 import type { Machine } from "../machine/machines.ts";
-import type { GuestMemory, Region } from "../machine/memory.ts";
+import { fromLittleEndian, type GuestMemory, type Region, toLittleEndian } from "../machine/memory.ts";
 import { FwCfgClient, type RomFile } from "./fw-cfg-client.ts";
 
 /** A file as it lies in guest memory. */
@@ -120,11 +120,11 @@ export class Bench {
   }
 
   read(blob: Blob, offset: number, size: number): bigint {
-    return fromBytes(this.memory.read(blob.address + BigInt(offset), size));
+    return fromLittleEndian(this.memory.read(blob.address + BigInt(offset), size));
   }
 
   write(blob: Blob, offset: number, size: number, value: bigint): void {
-    this.memory.write(blob.address + BigInt(offset), toBytes(value, size));
+    this.memory.write(blob.address + BigInt(offset), toLittleEndian(value, size));
   }
 
   /** Sum of bytes modulo 256. */
@@ -133,9 +133,6 @@ export class Bench {
   }
 }
 
-/** Little-endian bytes of a number, cut to `size`. */
-export const toBytes = (value: bigint, size: number): Uint8Array => Uint8Array.from({ length: size }, (_, i) => Number((value >> BigInt(8 * i)) & 255n));
-export const fromBytes = (bytes: Uint8Array): bigint => bytes.reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
 export const at = (address: bigint | number): string => `0x${address.toString(16)}`;
 
 export interface Run {

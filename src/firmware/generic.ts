@@ -2,7 +2,8 @@
 import { RSDP_SIGNATURE } from "../acpi/root-tables.ts";
 import { ENTRY_SIZE, fileName } from "../loader/commands.ts";
 import { TopDownAllocator } from "../machine/allocator.ts";
-import { at, type Behaviour, type Bench, type Blob, done, type EntryOf, type Finish, refused, type Step, toBytes } from "./frame.ts";
+import { toLittleEndian } from "../machine/memory.ts";
+import { at, type Behaviour, type Bench, type Blob, done, type EntryOf, type Finish, refused, type Step } from "./frame.ts";
 import { isRsdp } from "./os-view.ts";
 
 /** The F-segment of a PC; other machines have none, and any place does. */
@@ -75,7 +76,7 @@ export function generic(bench: Bench): Behaviour {
       if (entry.sourceOffset >= source.size) return refused(`${at(entry.sourceOffset)} is outside ${source.name}`);
       const value = source.address + BigInt(entry.sourceOffset);
       if (value >> BigInt(8 * entry.size) !== 0n) return refused(`${at(value)} does not fit in ${entry.size} bytes`);
-      if (!bench.fwCfg.write(file.key, entry.destinationOffset, toBytes(value, entry.size))) return refused(`${file.name} is not writable`);
+      if (!bench.fwCfg.write(file.key, entry.destinationOffset, toLittleEndian(value, entry.size))) return refused(`${file.name} is not writable`);
       bench.written.push({ file: file.name, key: file.key, offset: entry.destinationOffset, size: entry.size, value });
       return done(`${at(value)} written to ${file.name}`);
     },
@@ -87,7 +88,7 @@ export function generic(bench: Bench): Behaviour {
     },
 
     resume() {
-      for (const pointer of bench.written) bench.fwCfg.write(pointer.key, pointer.offset, toBytes(pointer.value, pointer.size));
+      for (const pointer of bench.written) bench.fwCfg.write(pointer.key, pointer.offset, toLittleEndian(pointer.value, pointer.size));
       return bench.written;
     },
   };

@@ -4,7 +4,7 @@ import { FADT_SIGNATURE, FadtPointers } from "../acpi/fadt.ts";
 import { RSDP_CHECKSUM, RSDP_EXTENDED_CHECKSUM, RSDP_SIGNATURE, Rsdp } from "../acpi/root-tables.ts";
 import { byteSum, TableHeader } from "../acpi/table-header.ts";
 import { decode, parse } from "../layout/index.ts";
-import { type GuestMemory, MemoryFault } from "../machine/memory.ts";
+import { fromLittleEndian, type GuestMemory, MemoryFault } from "../machine/memory.ts";
 
 export interface OsTable {
   readonly signature: string;
@@ -121,7 +121,7 @@ export function osView(memory: GuestMemory, rsdpAddress: bigint): OsView {
       break;
     }
     const at = TableHeader.size + i * entrySize;
-    const entry = root.bytes.subarray(at, at + entrySize).reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
+    const entry = fromLittleEndian(root.bytes.subarray(at, at + entrySize));
     if (entry === 0n) continue;
     const table = add(entry, `entry ${i} of the root table`);
     if (table?.signature !== FADT_SIGNATURE) continue;

@@ -5,20 +5,8 @@ import { parse } from "../layout/index.ts";
 import { ENTRY_SIZE, fileName } from "../loader/commands.ts";
 import { TopDownAllocator } from "../machine/allocator.ts";
 import { lowRamEnd } from "../machine/machines.ts";
-import {
-  at,
-  type Behaviour,
-  type Bench,
-  type Blob,
-  done,
-  type EntryOf,
-  type Finish,
-  refused,
-  type Step,
-  skipped,
-  toBytes,
-  type WrittenPointer,
-} from "./frame.ts";
+import { toLittleEndian } from "../machine/memory.ts";
+import { at, type Behaviour, type Bench, type Blob, done, type EntryOf, type Finish, refused, type Step, skipped, type WrittenPointer } from "./frame.ts";
 
 /** malloc's least alignment. */
 const MIN_ALIGN = 16;
@@ -113,7 +101,7 @@ export function seabios(bench: Bench): Behaviour {
       const value = source.address + BigInt(entry.sourceOffset);
       if (value >> BigInt(8 * entry.size) !== 0n) return refused(`${at(value)} does not fit in ${entry.size} bytes`);
       const pointer: WrittenPointer = { file: file.name, key: file.key, offset: entry.destinationOffset, size: entry.size, value };
-      const taken = bench.fwCfg.write(pointer.key, pointer.offset, toBytes(value, pointer.size));
+      const taken = bench.fwCfg.write(pointer.key, pointer.offset, toLittleEndian(value, pointer.size));
       // The error bit ends the wait like success does.
       if (taken) bench.written.push(pointer);
       if (high.allocate(POINTER_NOTE, BigInt(MIN_ALIGN)) !== undefined) replay.unshift(pointer);
@@ -129,7 +117,7 @@ export function seabios(bench: Bench): Behaviour {
     },
 
     resume() {
-      for (const pointer of replay) bench.fwCfg.write(pointer.key, pointer.offset, toBytes(pointer.value, pointer.size));
+      for (const pointer of replay) bench.fwCfg.write(pointer.key, pointer.offset, toLittleEndian(pointer.value, pointer.size));
       return replay;
     },
   };

@@ -31,6 +31,10 @@ export interface Region {
   readonly length: bigint;
 }
 
+/** Little-endian bytes of a number, cut to `size`. */
+export const toLittleEndian = (value: bigint, size: number): Uint8Array => Uint8Array.from({ length: size }, (_, i) => Number((value >> BigInt(8 * i)) & 255n));
+export const fromLittleEndian = (bytes: Uint8Array): bigint => bytes.reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
+
 const PAGE = 4096n;
 
 /** Memory in pages that exist only once written; everything else reads as zero. */
@@ -62,17 +66,11 @@ export class SparseMemory implements GuestMemory {
   }
 
   readWord(address: bigint, size: AccessSize): bigint {
-    const bytes = this.read(address, size);
-    let value = 0n;
-    for (let i = size - 1; i >= 0; i--) value = (value << 8n) | BigInt(bytes[i]!);
-    return value;
+    return fromLittleEndian(this.read(address, size));
   }
 
   writeWord(address: bigint, size: AccessSize, value: bigint): void {
-    this.write(
-      address,
-      Uint8Array.from({ length: size }, (_, i) => Number((value >> BigInt(8 * i)) & 255n)),
-    );
+    this.write(address, toLittleEndian(value, size));
   }
 
   /** The pages written so far, in address order. */
@@ -93,5 +91,40 @@ export class SparseMemory implements GuestMemory {
       body(here / PAGE, from, at, count);
       at += count;
     }
+  }
+}
+
+/** One region as a plain array: for small memories and for shared buffers. */
+export class ArrayMemory implements GuestMemory {
+  readonly start: bigint;
+  readonly #bytes: Uint8Array;
+
+  /** @param content bytes of the region, or how many zeros; an array is used as it is, not copied. */
+  constructor(start: bigint, content: number | Uint8Array) {
+    this.start = start;
+    this.#bytes = typeof content === "number" ? new Uint8Array(content) : content;
+  }
+
+  read(address: bigint, length: number): Uint8Array {
+    const at = this.#offset(address, length);
+    return this.#bytes.slice(at, at + length);
+  }
+
+  write(address: bigint, bytes: Uint8Array): void {
+    this.#bytes.set(bytes, this.#offset(address, bytes.length));
+  }
+
+  readWord(address: bigint, size: AccessSize): bigint {
+    return fromLittleEndian(this.read(address, size));
+  }
+
+  writeWord(address: bigint, size: AccessSize, value: bigint): void {
+    this.write(address, toLittleEndian(value, size));
+  }
+
+  #offset(address: bigint, length: number): number {
+    const at = address - this.start;
+    if (at < 0n || at + BigInt(length) > BigInt(this.#bytes.length)) throw new MemoryFault(address, length);
+    return Number(at);
   }
 }
