@@ -18,6 +18,8 @@ const COMMANDS: readonly Row[] = [
   { usage: "build <description>", summary: "make the fw_cfg files of a described machine", load: () => import("./commands/build.ts") },
   { usage: "boot <folder>", summary: "run fw_cfg files through SeaBIOS, OVMF and AAVMF", load: () => import("./commands/boot.ts") },
   { usage: "esr <values..>", summary: "say what arm64 syndromes and routing registers mean", load: () => import("./commands/esr.ts") },
+  { usage: "generate", summary: "make random but well-formed records", load: () => import("./commands/generate.ts") },
+  { usage: "diff <first> <second>", summary: "show where two files differ, by field", load: () => import("./commands/diff.ts") },
   { usage: "schema [name]", summary: "print a JSON Schema, or list them", load: () => import("./commands/schema.ts") },
 ];
 

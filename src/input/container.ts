@@ -17,6 +17,9 @@ export interface Cut {
 }
 type Part = { readonly content: Content; readonly note?: string } | { readonly filler: Uint8Array; readonly content?: undefined };
 
+/** Formats that tell of an error; the others are furniture of the file. */
+const EVENTS: ReadonlySet<string> = new Set(["cper", "status-block", "described-section"]);
+
 export interface ContainerOptions {
   readonly name: string;
   readonly title: string;
@@ -104,9 +107,12 @@ export const containerFormat = ({ name, title, contents, recognise, cut }: Conta
     return out;
   },
   summary: (parts) => {
-    const known = parts.filter((part) => part.content !== undefined);
+    const known = parts.filter((part) => part.content !== undefined).map((part) => part.content);
+    const events = known.filter(({ format }) => EVENTS.has(format.name));
+    if (events.length === 1) return events[0]!.format.summary(events[0]!.value);
+    if (events.length > 1) return `${events.length} × ${events[0]!.format.title}, the first: ${events[0]!.format.summary(events[0]!.value)}`;
     const kinds = new Map<string, number>();
-    for (const part of known) kinds.set(part.content.format.title, (kinds.get(part.content.format.title) ?? 0) + 1);
+    for (const { format } of known) kinds.set(format.title, (kinds.get(format.title) ?? 0) + 1);
     return `${capital(title)}: ${[...kinds].map(([kind, count]) => `${count} × ${kind}`).join(", ") || "nothing in it"}`;
   },
   tree: (parts) => {

@@ -2,7 +2,7 @@
 import { ERST_STORE_MAGIC, ErstStoreHeader, ErstStoreSlot } from "../acpi/erst-storage.ts";
 import { RecordHeader } from "../cper/record.ts";
 import { isRecordStart } from "../cper/record-stream.ts";
-import { type Format, fieldOffset, list, type Parsed, sequence } from "../layout/index.ts";
+import { type Format, fieldOffset, hexNumber, list, type Parsed, sequence } from "../layout/index.ts";
 import { type Cut, containerFormat } from "./container.ts";
 import type { Formats } from "./content.ts";
 import { layoutFormat } from "./layout-format.ts";

@@ -1,5 +1,5 @@
 /** A single layout as a format, for structures that stand only in larger files. */
-import { encode, type Format, fieldTrees, fromJson, type Json, jsonSchema, parse, type Root, spans, toJson } from "../layout/index.ts";
+import { encode, type Format, fieldTrees, fromJson, type Json, jsonSchema, parse, type Root, spans, type Tree, toJson } from "../layout/index.ts";
 
 /** Recognises nothing: a container says where such a structure is. */
 export const layoutFormat = <V extends object>(
@@ -7,6 +7,7 @@ export const layoutFormat = <V extends object>(
   title: string,
   layout: { readonly kind: "struct" | "sequence"; readonly name: string },
   summary: (value: V) => string,
+  tree: (value: V) => readonly Tree[] = (value) => fieldTrees(layout as unknown as Root, value),
 ): Format<V> => ({
   name,
   title,
@@ -18,5 +19,5 @@ export const layoutFormat = <V extends object>(
   schema: () => jsonSchema(layout),
   spans: (value) => spans(layout, value),
   summary,
-  tree: (value) => fieldTrees(layout as unknown as Root, value),
+  tree,
 });

@@ -1,6 +1,7 @@
 /** Text around data: a wrapping keeps the text word for word, so that the file comes back as it was. */
 import { EncodeError, type Format, type SectionRegistry, type Span, type Tree } from "../layout/index.ts";
 import { bytesOf, CHARSETS, type Charset, looksLikeText, textOf } from "./charset.ts";
+import { capital } from "./container.ts";
 import { CONTENT_SCHEMA, type Content, type Formats, isObject, parsePart, within } from "./content.ts";
 import type { Found } from "./hex-text.ts";
 import { sectionFormat } from "./section.ts";
@@ -139,7 +140,10 @@ export function wrappingFormat({ name, title, find, contents, registry }: Wrappi
       add("rest", rest);
       return out;
     },
-    summary: ({ parts }) => (parts.length === 1 ? parts[0]!.content.format.summary(parts[0]!.content.value) : `${title} with ${parts.length} pieces of data`),
+    summary: ({ parts }) =>
+      parts.length === 0
+        ? `${capital(title)} without data`
+        : `${parts.length === 1 ? "" : `${parts.length} pieces of data, the first: `}${parts[0]!.content.format.summary(parts[0]!.content.value)}`,
     tree: ({ parts }) =>
       parts.length === 1 ? parts[0]!.content.format.tree(parts[0]!.content.value) : parts.map(({ content }, i): Tree => contentTree(content, `[${i}]`)),
   };
