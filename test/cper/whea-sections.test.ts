@@ -64,7 +64,7 @@ function read(name: string, bytes: Uint8Array) {
     .flatMap((tree) => treeLines(tree))
     .join("\n");
   expect(lines).not.toMatch(/undefined|NaN|\[object/);
-  return { value: value as Record<string, never>, summary: type.summary?.(value as never) ?? "", lines };
+  return { value: value as Record<string, unknown>, summary: type.summary?.(value as never) ?? "", lines };
 }
 const offsetsOf = (layout: { readonly kind: "struct" | "sequence" }) => Object.fromEntries(spans(layout).map(({ path, offset }) => [path, offset]));
 
