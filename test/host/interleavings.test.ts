@@ -1,0 +1,79 @@
+import { describe, expect, test } from "vitest";
+import { acknowledge, peek, take } from "../../src/guest/ghes.ts";
+import type { Locate, RecordingPolicy } from "../../src/host/error-source.ts";
+import type { GuestMemory } from "../../src/machine/memory.ts";
+import { CASES, QUEUE, run, type Setup, type Take } from "./protocol.ts";
+
+/** Buffer the stores of an activity and let them out in another order. */
+const reordered =
+  (order: (stores: (() => void)[]) => (() => void)[]) =>
+  (inner: GuestMemory): GuestMemory => {
+    const stores: (() => void)[] = [];
+    return {
+      read: (address, length) => inner.read(address, length),
+      readWord: (address, size) => inner.readWord(address, size),
+      write: (address, bytes) => void stores.push(() => inner.write(address, bytes)),
+      writeWord: (address, size, value) => {
+        stores.push(() => inner.writeWord(address, size, value));
+        // The status is the last store of a record, so with it the record is complete.
+        if (size === 4 && value !== 0n) for (const store of order(stores.splice(0))) store();
+      },
+    };
+  };
+
+describe("every interleaving of two sources, three errors and a guest that may look at any moment", () => {
+  test.each(CASES)("%s: nothing torn, lost or doubled, and never stuck", (_name, setup) => {
+    const { states, violation, stuck } = run(setup);
+    expect({ violation, stuck }).toEqual({ violation: undefined, stuck: false });
+    expect(states).toBeGreaterThan(80);
+  });
+});
+
+describe("what the exploration finds when the order is wrong", () => {
+  const broken = (setup: Setup) => {
+    const { violation, stuck } = run(setup);
+    return violation ?? (stuck ? "stuck" : "nothing");
+  };
+  test("the reordering itself changes nothing", () => expect(broken({ hostMemory: reordered((stores) => stores) })).toBe("nothing"));
+  test("block status before the body", () => expect(broken({ hostMemory: reordered(([ack, ...rest]) => [ack!, ...rest.reverse()]) })).toBe("torn record"));
+  test("first byte to last, as QEMU stores, under a guest that polls", () => expect(broken({ policy: { ...QUEUE, stores: "ascending" } })).toBe("torn record"));
+  test("acknowledgement taken back after the record is there", () =>
+    expect(broken({ hostMemory: reordered(([ack, ...rest]) => [...rest, ack!]) })).toBe("stuck"));
+  test("a host that does not wait for the acknowledgement", () => {
+    const always: RecordingPolicy = { ...QUEUE, acknowledgement: "nonzero" };
+    const forgetful = (memory: GuestMemory): GuestMemory => ({
+      read: (address, length) => memory.read(address, length),
+      write: (address, bytes) => memory.write(address, bytes),
+      readWord: (address, size) => (size === 8 ? 1n : memory.readWord(address, size)),
+      writeWord: (address, size, value) => memory.writeWord(address, size, value),
+    });
+    expect(broken({ policy: always, hostMemory: forgetful })).toBe("torn record");
+  });
+  test("a guest that acknowledges before it clears the status", () => {
+    const eager: Take = (spaces, device) => {
+      const report = peek(spaces, device);
+      if (report.found === "nothing") return report;
+      acknowledge(spaces, device);
+      spaces.memory.writeWord(report.address, 4, 0n);
+      return report;
+    };
+    expect(broken({ take: eager })).toBe("stuck");
+  });
+  test("a guest that acknowledges before it reads", () => {
+    const early: Take = (spaces, device) => {
+      acknowledge(spaces, device);
+      return take(spaces, device);
+    };
+    expect(broken({ take: early })).not.toBe("nothing");
+  });
+  test("taking back one source's bit of a shared word by read-modify-write", () => {
+    const alone =
+      (locate: Locate): Locate =>
+      (id) => {
+        const { location } = locate(id);
+        const { shared: _shared, ...acknowledge } = location!.acknowledge!;
+        return { location: { ...location!, acknowledge } };
+      };
+    expect(broken({ shared: true, locate: alone })).not.toBe("nothing");
+  });
+});
