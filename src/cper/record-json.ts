@@ -1,5 +1,5 @@
 /** Records straight from bytes to JSON text, for bulk decoding. */
-import { fieldOffset, guidBytes, type JsonSink, type SectionRegistry, writeJson } from "../layout/index.ts";
+import { fieldOffset, guidBytes, type JsonSink, type Literal, literal, type SectionRegistry, writeJson } from "../layout/index.ts";
 import { RecordHeader, SectionDescriptor } from "./record.ts";
 import { cperFormat } from "./record-codec.ts";
 import { sectionTypes } from "./registry.ts";
@@ -10,11 +10,18 @@ const SECTION_OFFSET = fieldOffset(SectionDescriptor, "sectionOffset");
 const SECTION_LENGTH = fieldOffset(SectionDescriptor, "sectionLength");
 const SECTION_TYPE = fieldOffset(SectionDescriptor, "sectionType");
 
+const SECTIONS = literal(',"sections":[');
+const FIRST_DESCRIPTOR = literal('{"descriptor":');
+const NEXT_DESCRIPTOR = literal(',{"descriptor":');
+const RAW_BODY = literal(',"body":');
+const END_SECTION = literal("}");
+const END_RECORD = literal("]}");
+
 /** Finds a section type by the 16 bytes of its GUID and the length of the body, without making text of them. */
 class GuidIndex {
   readonly #byWord = new Map<
     number,
-    { readonly words: readonly [number, number, number]; readonly length: number | undefined; readonly opening: string; readonly layout: unknown }[]
+    { readonly words: readonly [number, number, number]; readonly length: number | undefined; readonly opening: Literal; readonly layout: unknown }[]
   >();
 
   constructor(registry: SectionRegistry) {
@@ -26,7 +33,7 @@ class GuidIndex {
         const entry = {
           words: [view.getUint32(4, true), view.getUint32(8, true), view.getUint32(12, true)] as const,
           length: type.length,
-          opening: `,"kind":${JSON.stringify(type.name)},"body":`,
+          opening: literal(`,"kind":${JSON.stringify(type.name)},"body":`),
           layout: type.layout,
         };
         const known = this.#byWord.get(first);
@@ -59,6 +66,7 @@ export function recordWriter(
 ): (sink: JsonSink, input: Uint8Array, view: DataView, start: number, end: number) => void {
   const index = new GuidIndex(registry);
   const format = cperFormat(registry);
+  const beginning = literal(`${opening}"header":`);
 
   /** Handles records whose sections follow each other without gaps or overlaps; false for any other. */
   const direct = (sink: JsonSink, input: Uint8Array, view: DataView, start: number, end: number): boolean => {
@@ -66,10 +74,9 @@ export function recordWriter(
     const count = view.getUint16(start + SECTION_COUNT, true);
     const bodies = start + RecordHeader.size + count * SectionDescriptor.size;
     if (bodies > end) return false;
-    sink.ascii(opening);
-    sink.ascii('"header":');
+    sink.literal(beginning);
     writeJson(RecordHeader, sink, input, view, start, start + RecordHeader.size);
-    sink.ascii(',"sections":[');
+    sink.literal(SECTIONS);
     let next = bodies;
     for (let i = 0; i < count; i++) {
       const descriptor = start + RecordHeader.size + i * SectionDescriptor.size;
@@ -77,20 +84,20 @@ export function recordWriter(
       const to = from + view.getUint32(descriptor + SECTION_LENGTH, true);
       if (from !== next || to > end || to === from) return false;
       next = to;
-      sink.ascii(i === 0 ? '{"descriptor":' : ',{"descriptor":');
+      sink.literal(i === 0 ? FIRST_DESCRIPTOR : NEXT_DESCRIPTOR);
       writeJson(SectionDescriptor, sink, input, view, descriptor, descriptor + SectionDescriptor.size);
       const type = index.find(view, descriptor + SECTION_TYPE, to - from);
       if (type) {
-        sink.ascii(type.opening);
+        sink.literal(type.opening);
         writeJson(type.layout as typeof RecordHeader, sink, input, view, from, to);
       } else {
-        sink.ascii(',"body":');
+        sink.literal(RAW_BODY);
         sink.hex(input, from, to);
       }
-      sink.ascii("}");
+      sink.literal(END_SECTION);
     }
     if (next !== end) return false;
-    sink.ascii("]}");
+    sink.literal(END_RECORD);
     return true;
   };
 

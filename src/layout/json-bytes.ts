@@ -142,7 +142,7 @@ class Generator {
           this.add(`p = putHex64(u, d, p, ${low}, ${high});`);
         } else {
           this.text(prefix);
-          this.add(`p = putDecimal(u, p, ${this.word(node, at)});`);
+          this.add(`p = putDecimal(u, d, p, ${this.word(node, at)});`);
         }
         break;
       case "enum":
@@ -216,7 +216,7 @@ class Generator {
     );
     this.add(`if (${found} !== undefined) p = putLiteral(d, p, ${found}); else {`);
     this.text(prefix);
-    this.add(`p = putDecimal(u, p, ${number}); }`);
+    this.add(`p = putDecimal(u, d, p, ${number}); }`);
   }
 
   members(members: Readonly<Record<string, BitMember>>, low: string, high: string): void {
@@ -236,7 +236,7 @@ class Generator {
       } else if ("names" in member) this.named(prefix, member.names, value);
       else {
         this.text(prefix);
-        this.add(`p = putDecimal(u, p, ${value});`);
+        this.add(`p = putDecimal(u, d, p, ${value});`);
       }
     }
     const restLow = Number(~known & 0xffffffffn) | 0;

@@ -31,6 +31,12 @@ export class JsonSink {
     this.at = at;
   }
 
+  /** Append constant text. */
+  literal(text: Literal): void {
+    this.ensure(text.length);
+    this.at = putLiteral(this.view, this.at, text);
+  }
+
   /** Append the bytes from `start` to `end` as a string of hex digits. */
   hex(input: Uint8Array, start: number, end: number): void {
     this.ensure((end - start) * 2 + 2);
@@ -71,22 +77,33 @@ export function putLiteral(view: DataView, at: number, { chunks, length }: Liter
   for (let i = 0; i < chunks.length; i++) view.setFloat64(at + i * 8, chunks[i]!, true);
   return at + length;
 }
-export function putDecimal(out: Uint8Array, at: number, value: number): number {
+/** Two decimal digits as one little-endian 16-bit store. */
+const DECIMAL2 = Uint16Array.from({ length: 100 }, (_, value) => (48 + Math.trunc(value / 10)) | ((48 + (value % 10)) << 8));
+
+/** An unsigned number of up to 32 bits. */
+export function putDecimal(out: Uint8Array, view: DataView, at: number, value: number): number {
   if (value < 10) {
     out[at] = 48 + value;
     return at + 1;
   }
-  let digits = value < 100 ? 2 : value < 1000 ? 3 : value < 10000 ? 4 : value < 100000 ? 5 : 6;
-  if (digits === 6) for (let limit = 1e6; value >= limit; limit *= 10) digits++;
-  let left = value;
-  for (let i = at + digits - 1; i >= at; i--) {
-    const next = Math.floor(left / 10);
-    out[i] = 48 + (left - next * 10);
+  if (value < 100) {
+    view.setUint16(at, DECIMAL2[value]!, true);
+    return at + 2;
+  }
+  const digits = value < 1000 ? 3 : value < 1e4 ? 4 : value < 1e5 ? 5 : value < 1e6 ? 6 : value < 1e7 ? 7 : value < 1e8 ? 8 : value < 1e9 ? 9 : 10;
+  let left = value >>> 0;
+  let p = at + digits;
+  while (left >= 100) {
+    const next = (left / 100) >>> 0;
+    p -= 2;
+    view.setUint16(p, DECIMAL2[left - next * 100]!, true);
     left = next;
   }
+  if (left < 10) out[p - 1] = 48 + left;
+  else view.setUint16(p - 2, DECIMAL2[left]!, true);
   return at + digits;
 }
-export function putHex32(out: Uint8Array, view: DataView, at: number, value: number): number {
+function putHex32(out: Uint8Array, view: DataView, at: number, value: number): number {
   if (value > 0xfffffff) {
     view.setUint16(at, HEX2[value >>> 24]!, true);
     view.setUint16(at + 2, HEX2[(value >>> 16) & 255]!, true);
@@ -118,7 +135,9 @@ export function putHex(out: Uint8Array, view: DataView, at: number, input: Uint8
   out[p] = 34;
   return p + 1;
 }
+const NO_GUID = literal('"00000000-0000-0000-0000-000000000000"');
 export function putGuid(out: Uint8Array, view: DataView, at: number, input: Uint8Array, start: number): number {
+  if (input[start] === 0 && isBlank(input, start, start + 16)) return putLiteral(view, at, NO_GUID);
   out[at] = 34;
   let p = at + 1;
   for (let i = 0; i < 16; i++, p += 2) {
