@@ -179,18 +179,18 @@ export function deliveryDocument(): string {
     ["injectVirtualSError", "injects a virtual SError with registers that are not its own"],
   ] as const)
     out.push(line(["monitor", words, judgeMonitor({ does, ownsHypervisorRegisters: false }).reason]));
-  out.push("", "## SError severity", "", line(["AET", "Severity", "Linux"]), "|---|---|---|");
+  out.push("", "## SError severity", "", line(["AET", "Severity", "Linux", "KVM, for a guest"]), "|---|---|---|---|");
   for (let aet = 0; aet < 8; aet++) {
     const verdict = serrorVerdict((BigInt(aet) << 10n) | 0x11n);
     const name = Object.entries(ASYNCHRONOUS_ERROR_TYPE).find(([, entry]) => entry[0] === aet)?.[0];
-    out.push(line([`${aet}${name ? ` ${valueLabel(ASYNCHRONOUS_ERROR_TYPE, name)}` : ""}`, verdict.words, verdict.linuxWords]));
+    out.push(line([`${aet}${name ? ` ${valueLabel(ASYNCHRONOUS_ERROR_TYPE, name)}` : ""}`, verdict.words, verdict.linuxWords, verdict.kvmWords]));
   }
   for (const [label, syndrome] of [
     ["DFSC is not 0x11", 0n],
     ["IDS is 1", 1n << 24n],
   ] as const) {
     const verdict = serrorVerdict(syndrome);
-    out.push(line([label, verdict.words, verdict.linuxWords]));
+    out.push(line([label, verdict.words, verdict.linuxWords, verdict.kvmWords]));
   }
   out.push("", "## KVM_SET_VCPU_EVENTS", "", "Rules in the order they are applied; what one has done stays done when a later one fails.", "");
   out.push(line(["", "Condition", "Dialect", "Result"]), "|--:|---|---|---|");

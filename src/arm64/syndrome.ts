@@ -266,29 +266,40 @@ export interface SErrorVerdict {
   /** Linux 7.2 arch/arm64 do_serror behaviour. */
   readonly linux: "panic" | "continue";
   readonly linuxWords: string;
+  /** What a KVM host does when a guest meets it (Linux 7.2 kvm_handle_guest_serror behaviour). */
+  readonly kvm: keyof typeof KVM_WORDS;
+  readonly kvmWords: string;
 }
+const KVM_WORDS = {
+  hostPanic: "the host panics: the error may have reached it",
+  guestSError: "the guest gets a virtual SError with the implementation-defined syndrome of KVM",
+  continue: "the guest continues and is not told",
+} as const;
 const VERDICTS = {
-  uncontainable: { words: "uncontainable: the error may have spread anywhere", linux: "panic", linuxWords: "panics" },
-  unrecoverable: { words: "unrecoverable: contained, but the processor's state is lost", linux: "panic", linuxWords: "panics" },
+  uncontainable: { kvm: "hostPanic", words: "uncontainable: the error may have spread anywhere", linux: "panic", linuxWords: "panics" },
+  unrecoverable: { kvm: "guestSError", words: "unrecoverable: contained, but the processor's state is lost", linux: "panic", linuxWords: "panics" },
   restartable: {
+    kvm: "continue",
     words: "restartable: contained, the interrupted program can go on",
     linux: "continue",
     linuxWords: "continues, in the hope that the error is not met again",
   },
   recoverable: {
+    kvm: "guestSError",
     words: "recoverable: contained, software must repair before the program goes on",
     linux: "panic",
     linuxWords: "panics, because it has no recovery for an SError",
   },
-  corrected: { words: "corrected: no harm was done", linux: "continue", linuxWords: "continues" },
-  reserved: { words: "a reserved error type", linux: "panic", linuxWords: "panics: a reserved type counts as fatal" },
-  uncategorized: { words: "uncategorized: nothing is known, so uncontainable is assumed", linux: "panic", linuxWords: "panics" },
+  corrected: { kvm: "continue", words: "corrected: no harm was done", linux: "continue", linuxWords: "continues" },
+  reserved: { kvm: "hostPanic", words: "a reserved error type", linux: "panic", linuxWords: "panics: a reserved type counts as fatal" },
+  uncategorized: { kvm: "hostPanic", words: "uncategorized: nothing is known, so uncontainable is assumed", linux: "panic", linuxWords: "panics" },
   implementationDefined: {
+    kvm: "guestSError",
     words: "implementation defined: only the processor's maker knows, so uncontainable is assumed",
     linux: "panic",
     linuxWords: "panics",
   },
-} as const satisfies Record<SErrorVerdict["severity"], Omit<SErrorVerdict, "severity">>;
+} as const satisfies Record<SErrorVerdict["severity"], Omit<SErrorVerdict, "severity" | "kvmWords">>;
 
 /** Severity of an SError. @param syndrome ESR_ELx, VSESR_EL2, DISR_EL1 or VDISR_EL2: only IDS and the low 24 bits are read. */
 export function serrorVerdict(syndrome: bigint): SErrorVerdict {
@@ -301,7 +312,7 @@ export function serrorVerdict(syndrome: bigint): SErrorVerdict {
         : typeof fields.aet === "string"
           ? fields.aet
           : "reserved";
-  return { severity, ...VERDICTS[severity] };
+  return { severity, ...VERDICTS[severity], kvmWords: KVM_WORDS[VERDICTS[severity].kvm] };
 }
 
 // ---- words ----

@@ -269,6 +269,36 @@ describe("decisions in words", () => {
   });
 });
 
+test("every situation there can be has an answer that fits together", () => {
+  let count = 0;
+  for (const interrupted of ["EL0", "EL1", "EL2"] as const)
+    for (const error of ["synchronous", "asynchronous"] as const)
+      for (const synchronized of ["no", "esb", "iesb"] as const)
+        for (const enteredFrom of [undefined, "EL0", "EL1"] as const)
+          for (let flags = 0; flags < 1 << 10; flags++) {
+            const flag = (n: number) => ((flags >> n) & 1) === 1;
+            const [ea, hasEl2, hasEl3] = [flag(0), flag(1), flag(2)];
+            const s: Situation = {
+              ...{ interrupted, error, synchronized, ea, hasEl2, hasEl3, vhe: flag(3), masked: flag(4), amo: flag(5), tge: flag(6), tea: flag(7) },
+              ...{ needsSei: flag(8), osUsesIesb: flag(9), ...(enteredFrom && { enteredFrom }) },
+            };
+            const d = decideDelivery(s);
+            count++;
+            const taken = d.how === "exception" || d.how === "emulated";
+            const fits =
+              (d.takenBy === "EL3") === (ea && hasEl3) &&
+              (d.at === "EL1" || hasEl2 || interrupted === "EL2") &&
+              taken === (d.vectorOffset !== undefined) &&
+              (taken || error === "asynchronous") &&
+              (d.how === "lastResort") === (d.lastResort !== undefined) &&
+              (d.how !== "lastResort" || synchronized === "no") &&
+              (d.takenBy === "EL3" || d.firmware.length === 0) &&
+              !`${d.reasons} ${d.firmware}`.includes("undefined");
+            if (!fits) expect.fail(JSON.stringify({ s, d }));
+          }
+  expect(count).toBe(55_296);
+});
+
 describe("whose error it is", () => {
   test.each([
     ["IESB, entry to EL1 from EL0", { synchronized: "iesb", enteredFrom: "EL0" }, "EL0", true],

@@ -28,7 +28,14 @@ describe("apei esr", () => {
       form: "serror",
       summary: "SError: a reserved error type",
       fields: { ec: "serror", il: true, wu: 0, aet: 4, dfsc: "asynchronous" },
-      severity: { severity: "reserved", words: "a reserved error type", linux: "panic", linuxWords: "panics: a reserved type counts as fatal" },
+      severity: {
+        severity: "reserved",
+        words: "a reserved error type",
+        linux: "panic",
+        linuxWords: "panics: a reserved type counts as fatal",
+        kvm: "hostPanic",
+        kvmWords: "the host panics: the error may have reached it",
+      },
       problems: [{ field: "aet", bits: "0x1c00", reason: "AET is a reserved value" }],
     });
     expect(exit).toBe(1);

@@ -136,24 +136,24 @@ describe("ESR_ELx", () => {
 });
 
 describe("an SError's syndrome", () => {
-  // AET, what it is called, and what arm64 Linux 7.2 does with it.
+  // AET, what it is called, what arm64 Linux 7.2 does with it, and what it does as host of a guest that meets it.
   test.each(
     named([
-      [0x0011n, "uncontainable", "panic"],
-      [0x0411n, "unrecoverable", "panic"],
-      [0x0811n, "restartable", "continue"],
-      [0x0c11n, "recoverable", "panic"],
-      [0x1011n, "reserved", "panic"],
-      [0x1411n, "reserved", "panic"],
-      [0x1811n, "corrected", "continue"],
-      [0x1c11n, "reserved", "panic"],
-      [0x0800n, "uncategorized", "panic"],
-      [0x0812n, "uncategorized", "panic"],
-      [0x0000n, "uncategorized", "panic"],
-      [0x1000811n, "implementationDefined", "panic"],
+      [0x0011n, "uncontainable", "panic", "hostPanic"],
+      [0x0411n, "unrecoverable", "panic", "guestSError"],
+      [0x0811n, "restartable", "continue", "continue"],
+      [0x0c11n, "recoverable", "panic", "guestSError"],
+      [0x1011n, "reserved", "panic", "hostPanic"],
+      [0x1411n, "reserved", "panic", "hostPanic"],
+      [0x1811n, "corrected", "continue", "continue"],
+      [0x1c11n, "reserved", "panic", "hostPanic"],
+      [0x0800n, "uncategorized", "panic", "hostPanic"],
+      [0x0812n, "uncategorized", "panic", "hostPanic"],
+      [0x0000n, "uncategorized", "panic", "hostPanic"],
+      [0x1000811n, "implementationDefined", "panic", "guestSError"],
     ] as const),
-  )("%s", (_name, iss, severity, linux) => {
-    for (const word of [iss, iss | 0xbe000000n, iss | 0x80000000n]) expect(serrorVerdict(word)).toMatchObject({ severity, linux });
+  )("%s", (_name, iss, severity, linux, kvm) => {
+    for (const word of [iss, iss | 0xbe000000n, iss | 0x80000000n]) expect(serrorVerdict(word)).toMatchObject({ severity, linux, kvm });
   });
 
   test("VSESR_EL2 in both forms", () => {

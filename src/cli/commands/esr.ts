@@ -39,7 +39,7 @@ export const command: Command = {
         const lines = [
           `${hexNumber(value)}: ${summary}`,
           ...trees.flatMap((tree) => treeLines(tree, 1)),
-          ...(severity ? [`  Linux: ${severity.linuxWords}`] : []),
+          ...(severity ? [`  Linux: ${severity.linuxWords}`, `  KVM, when a guest meets it: ${severity.kvmWords}`] : []),
           ...problems.map((problem) => `  not allowed: ${problem.reason} (bits ${bitList(problem.bits)})`),
         ];
         io.stdout.write(`${lines.join("\n")}\n`);
