@@ -18,17 +18,18 @@ lawsOf(
     ["directory entry", DirectoryEntry],
     ["directory", Directory],
   ],
-  { runs: 100 },
+  { runs: 60 },
 );
 
 function roundTrip<V>(format: Format<V>, bytes: Uint8Array): Finding[] {
   const findings: Finding[] = [];
   const value = format.parse(bytes, findings);
-  expect(format.encode(value)).toEqual(bytes);
-  expect(format.encode(format.fromJson(JSON.parse(JSON.stringify(format.toJson(value))) as { [key: string]: Json }))).toEqual(bytes);
+  const same = (made: Uint8Array) => expect(Buffer.from(made).equals(bytes)).toBe(true);
+  same(format.encode(value));
+  same(format.encode(format.fromJson(JSON.parse(JSON.stringify(format.toJson(value))) as { [key: string]: Json })));
   let at = 0;
   for (const span of format.spans(value)) {
-    expect(span.offset, span.path).toBe(at);
+    if (span.offset !== at) expect.fail(`${span.path} is at ${span.offset}, not ${at}`);
     at += span.size;
   }
   expect(at).toBe(bytes.length);
@@ -57,7 +58,7 @@ test("any bytes survive as a script", () => {
         roundTrip(tableLoaderFormat, bytes);
       },
     ),
-    { numRuns: 300, seed: 3 },
+    { numRuns: 200, seed: 3 },
   );
 });
 
