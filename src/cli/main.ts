@@ -20,6 +20,11 @@ const COMMANDS: readonly Row[] = [
   { usage: "esr <values..>", summary: "say what arm64 syndromes and routing registers mean", load: () => import("./commands/esr.ts") },
   { usage: "generate", summary: "make random but well-formed records", load: () => import("./commands/generate.ts") },
   { usage: "diff <first> <second>", summary: "show where two files differ, by field", load: () => import("./commands/diff.ts") },
+  {
+    usage: "validate [files..]",
+    summary: "check tables and predict what Linux, firmware, fwts and iasl will say",
+    load: () => import("./commands/validate.ts"),
+  },
   { usage: "schema [name]", summary: "print a JSON Schema, or list them", load: () => import("./commands/schema.ts") },
 ];
 
