@@ -30,6 +30,7 @@ import {
   toJson,
   withValidation,
 } from "../layout/index.ts";
+import { descriptorWords, headerWords } from "./header-words.ts";
 import { RecordHeader, SEVERITY, SectionDescriptor, type SectionDescriptorInput } from "./record.ts";
 import { sectionTypes } from "./registry.ts";
 
@@ -261,6 +262,13 @@ export function sectionSummary(section: { readonly body?: SectionBody; readonly 
   return [title, ...details].join(", ");
 }
 
+/** The primary section, unless it says nothing where another does: Windows often puts an empty memory section first. */
+function mostTelling(sections: readonly Section[]): Section | undefined {
+  const says = ({ body }: Section) => (body?.type?.summary && !(body.value instanceof Uint8Array) ? body.type.summary(body.value as never) : "") !== "";
+  const primary = sections.find((section) => section.descriptor.flags?.primary) ?? sections[0];
+  return primary && !says(primary) ? (sections.find(says) ?? primary) : primary;
+}
+
 /** The record format for a given set of section types. */
 export const cperFormat = (registry: SectionRegistry = sectionTypes): Format<CperRecord> => ({
   name: "cper",
@@ -333,7 +341,7 @@ export const cperFormat = (registry: SectionRegistry = sectionTypes): Format<Cpe
   },
   spans: (record) => recordSpans(record),
   summary: (record) => {
-    const first = record.sections.find((section) => section.descriptor.flags?.primary) ?? record.sections[0];
+    const first = mostTelling(record.sections);
     const severity = severityWord(record.header.severity);
     if (!first) return `${severity} error record without sections`;
     const { descriptor } = first;
@@ -341,13 +349,16 @@ export const cperFormat = (registry: SectionRegistry = sectionTypes): Format<Cpe
     return `${severity} ${lowerFirst(sectionSummary({ ...(first.body && { body: first.body }), guid: descriptor.sectionType, fruText }))}${record.sections.length > 1 ? ` (and ${record.sections.length - 1} more section${record.sections.length > 2 ? "s" : ""})` : ""}`;
   },
   tree: (record) => [
-    { label: "record header", children: fieldTrees(RecordHeader, record.header) },
+    { label: "record header", children: [...fieldTrees(RecordHeader, record.header), ...headerWords(record.header)] },
     ...record.sections.map(
       (section, i): Tree => ({
         label: `section ${i}`,
         text: section.body?.type?.title ?? `unknown type ${section.descriptor.sectionType}`,
         children: [
-          { label: "section descriptor", children: fieldTrees(SectionDescriptor, section.descriptor) },
+          {
+            label: "section descriptor",
+            children: [...fieldTrees(SectionDescriptor, section.descriptor), ...descriptorWords(record.header, section.descriptor)],
+          },
           ...(section.body ? [{ label: "body", children: sectionBodyTree(section.body) }] : []),
           ...(section.sameAs !== undefined ? [{ label: "body", text: `the same as section ${section.sameAs}` }] : []),
         ],

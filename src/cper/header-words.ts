@@ -1,0 +1,116 @@
+/**
+ * What the fields of record headers and section descriptors mean beyond the specification: creators give some of
+ * them a meaning of their own, so the creator chooses how they are read. A further creator is one row.
+ */
+import { bits, decode, guidBytes, hexNumber, type Parsed, struct, type Tree, u24 } from "../layout/index.ts";
+import { fileTimeText } from "./file-time.ts";
+import type { RecordHeader, SectionDescriptor } from "./record.ts";
+
+type Header = Parsed<typeof RecordHeader>;
+type Descriptor = Parsed<typeof SectionDescriptor>;
+
+interface CreatorWords {
+  readonly is: (header: Header) => boolean;
+  readonly header: (header: Header) => readonly Tree[];
+  readonly descriptor: (descriptor: Descriptor) => readonly Tree[];
+}
+
+/** Text in a field meant for a GUID: undefined when the bytes are no printable ASCII. */
+function asciiOf(guid: string | undefined): string | undefined {
+  const bytes = guid === undefined ? undefined : guidBytes(guid);
+  const text = bytes && String.fromCharCode(...bytes).replace(/\0+$/, "");
+  return text && /^[\x20-\x7e]+$/.test(text) ? text : undefined;
+}
+
+/** The store's own words of Windows records (WHEA_PERSISTENCE_INFO, Microsoft's ntddk reference). */
+const PersistenceInformation = struct("Windows Persistence Information", 8, "WDK ntddk.h, WHEA_PERSISTENCE_INFO", {
+  signature: bits(2, "The letters RE", { value: [0, 16] }),
+  length: u24("Bytes in the store"),
+  more: bits(3, "Identifier and attributes", { identifier: [0, 16], attributes: [16, 2], doNotLog: 18 }),
+});
+
+function persistenceWords(input: Uint8Array | undefined): readonly Tree[] {
+  if (!input || input.length !== PersistenceInformation.size || input.every((byte) => byte === 0)) return [];
+  const { signature, length, more } = decode(PersistenceInformation, input);
+  const named = signature.value === 0x5245 ? "signature RE" : `signature ${hexNumber(signature.value ?? 0)}`;
+  return [
+    {
+      label: "persistence information in words",
+      text: [
+        named,
+        length > 0 ? `${length} bytes in the store` : "",
+        more.identifier ? `identifier ${more.identifier}` : "",
+        more.attributes ? `attributes ${more.attributes}` : "",
+        more.doNotLog ? "not to be logged" : "",
+      ]
+        .filter((part) => part !== "")
+        .join(", "),
+    },
+  ];
+}
+
+const WINDOWS: ReadonlySet<string | undefined> = new Set(["cf07c4bd-b789-4e18-b3c4-1f732cb57131", "57217c8d-5e66-44fb-8033-9b74cacedf5b"]);
+const WINDOWS_REVISION = 0x0210;
+/** Record ids from 2001 on are times; smaller ones are other people's counters. */
+const FIRST_TIME = 0x01c0000000000000n;
+const LAST_TIME = 0x0300000000000000n;
+/** Bytes of the reserved field that hold the build number. */
+const BUILD_NUMBER = 4;
+
+const windows: CreatorWords = {
+  // Windows also stores other creators' records again, with its own revision.
+  is: (header) => WINDOWS.has(header.creatorId) || header.revision === WINDOWS_REVISION,
+  header: (header) => {
+    const out: Tree[] = [];
+    const id = header.recordId ?? 0n;
+    if (id > FIRST_TIME && id < LAST_TIME)
+      out.push({ label: "record id as time", text: fileTimeText(id), note: "Windows takes it near boot: not when the error occurred" });
+    out.push(...persistenceWords(header.persistenceInformation));
+    if (header.flags?.previousError) out.push({ label: "time", text: "that of the boot that found the error, not of the error" });
+    const build = header.reserved?.subarray(0, BUILD_NUMBER);
+    if (build?.some((byte) => byte !== 0)) out.push({ label: "operating system build", text: String(build.reduceRight((sum, byte) => sum * 256 + byte, 0)) });
+    if (header.validation?.partitionId && header.partitionId === "00000000-0000-0000-0000-000000000000")
+      out.push({ label: "partition", text: "marked valid, but zero: usual for device drivers" });
+    return out;
+  },
+  descriptor: (descriptor) => {
+    const out: Tree[] = [];
+    if (descriptor.flags?.overflow) out.push({ label: "flag bit 7", text: "here: the FRU text was supplied by a plug-in, not overflow" });
+    if (descriptor.validation?.fruText && descriptor.fruText === "") out.push({ label: "FRU text", text: "marked valid, but empty" });
+    return out;
+  },
+};
+
+const amdGpu: CreatorWords = {
+  is: (header) => asciiOf(header.creatorId)?.startsWith("amdgpu") ?? false,
+  header: (header) => {
+    const id = new Uint8Array(8);
+    new DataView(id.buffer).setBigUint64(0, header.recordId ?? 0n, true);
+    const idText = String.fromCharCode(...id).replace(/\0+$/, "");
+    return [
+      { label: "creator", text: asciiOf(header.creatorId) ?? "", note: "ASCII in place of a GUID" },
+      ...(asciiOf(header.platformId) ? [{ label: "platform", text: asciiOf(header.platformId)!, note: "PCI vendor and device in ASCII" }] : []),
+      ...(/^[\x20-\x7e]+$/.test(idText) ? [{ label: "record id", text: idText, note: "ASCII" }] : []),
+    ];
+  },
+  descriptor: (descriptor) => (descriptor.flags?.resourceNotAccessible ? [{ label: "flag bit 4", text: "here: latent error" }] : []),
+};
+
+const ami: CreatorWords = {
+  // Its creator is the id of the machine itself.
+  is: (header) => header.creatorId !== undefined && header.creatorId === header.platformId && (header.timestamp?.endsWith("ordinal") ?? false),
+  header: () => [
+    { label: "creator", text: "AMI firmware: creator and platform are the machine's own id" },
+    { label: "time", text: "local time, century as an ordinal" },
+  ],
+  descriptor: () => [],
+};
+
+const CREATOR_WORDS: readonly CreatorWords[] = [windows, amdGpu, ami];
+
+/** Lines that interpret a record header by its creator. */
+export const headerWords = (header: Header): readonly Tree[] => CREATOR_WORDS.find((creator) => creator.is(header))?.header(header) ?? [];
+
+/** Lines that interpret a section descriptor by the creator of its record. */
+export const descriptorWords = (header: Header, descriptor: Descriptor): readonly Tree[] =>
+  CREATOR_WORDS.find((creator) => creator.is(header))?.descriptor(descriptor) ?? [];
