@@ -1,6 +1,6 @@
 /** The fixed parts of a common platform error record. */
 import { bits, bytes, type Decoded, type Encodable, guid, hex, initially, oneOf, reserved, struct, text, timestamp, u16, u32, u64 } from "../layout/index.ts";
-import { CREATORS, NOTIFICATION_TYPES } from "./guids.ts";
+import { CREATORS, ERROR_SOURCES, NOTIFICATION_TYPES } from "./guids.ts";
 
 /** Severity of records, sections and, with `none` for `informational`, of error status blocks (UEFI 2.11 N.2.1). */
 export const SEVERITY = { recoverable: 0, fatal: 1, corrected: 2, informational: 3 } as const;
@@ -28,7 +28,7 @@ export const RecordHeader = struct("Record Header", 128, "UEFI 2.11 N.2.1", {
   validation: bits(4, "Which optional fields hold data", { platformId: 0, timestamp: 1, partitionId: 2 }),
   recordLength: u32("Bytes of the record: header, descriptors and sections"),
   timestamp: initially(timestamp("When the error was recorded"), "none"),
-  platformId: initially(guid("The platform the error occurred on"), ZERO_GUID),
+  platformId: initially(guid("The platform the error occurred on", ERROR_SOURCES), ZERO_GUID),
   partitionId: initially(guid("The software partition"), ZERO_GUID),
   creatorId: initially(guid("Who created the record", CREATORS), ZERO_GUID),
   notificationType: initially(guid("How the error was signalled", NOTIFICATION_TYPES), ZERO_GUID),
