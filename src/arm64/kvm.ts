@@ -18,7 +18,7 @@ import {
   type TargetLevel,
 } from "./exception-entry.ts";
 import { CAPABILITY, type Capability, type EXIT_REASON, KVM_LAYOUTS, type KvmDialect, type ProposedVcpuEvents, type VcpuEvents } from "./kvm-layouts.ts";
-import { DataAbortSyndrome, FAULT_STATUS, HypervisorConfiguration, maskOf } from "./registers.ts";
+import { DataAbortSyndrome, HypervisorConfiguration, maskOf } from "./registers.ts";
 import { decodeEsr, ESR_FORMS, esrFromVsesr, ISS_MASK, isExternalAbort, isParityError, VSESR_MASK, vdisrFromVsesr, vsesrProblems } from "./syndrome.ts";
 
 /** Errors as KVM returns them. */
@@ -205,7 +205,7 @@ export class KvmVcpu {
     };
     if (!this.machine.hostRas) return toGuest("without the RAS extension only accesses of the host's own can abort to EL2");
     if (decoded.form === "dataAbort" && (fault.esr & VNCR) !== 0n) return toGuest("the access was to VNCR_EL2, which the host owns");
-    if (isExternalAbort(fsc) && fsc !== FAULT_STATUS.externalAbort[0] && (fault.esr & S1PTW) !== 0n)
+    if (isExternalAbort(fsc) && isOnTableWalk(fsc) && (fault.esr & S1PTW) !== 0n)
       return toGuest("it was met on the stage 2 tables, which the host owns (S1PTW)");
     if (!this.machine.seaToUser) return toGuest("KVM_CAP_ARM_SEA_TO_USER is not enabled");
     const sent = this.#exitSyndrome(fault.esr);

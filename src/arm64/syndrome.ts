@@ -125,12 +125,18 @@ export const isParityError = (fsc: number): boolean => fsc === 0x18 || (fsc >= 0
 /** Whether a fault status code is an external abort or parity error met while walking translation tables. */
 export const isOnTableWalk = (fsc: number): boolean => (fsc >= 0x13 && fsc <= 0x17) || (fsc >= 0x1b && fsc <= 0x1f);
 
+/** Whether bits 12:11 are SET: for other faults they can mean something else. */
+const hasErrorType = (fsc: number) => isExternalAbort(fsc) || isParityError(fsc);
 const ABORT_RULES: readonly Rule[] = [
-  { field: "set", wrong: (f, features) => !features.ras && f["set"] !== "recoverable", reason: "SET is RES0 without the RAS extension" },
-  { field: "set", wrong: (f, features) => features.ras && f["set"] === 1, reason: "SET 1 is reserved" },
   {
     field: "set",
-    wrong: (f, features) => features.ras && f["set"] !== "recoverable" && status(f) !== 0x10,
+    wrong: (f, features) => !features.ras && hasErrorType(status(f)) && f["set"] !== "recoverable",
+    reason: "SET is RES0 without the RAS extension",
+  },
+  { field: "set", wrong: (f, features) => features.ras && status(f) === 0x10 && f["set"] === 1, reason: "SET 1 is reserved" },
+  {
+    field: "set",
+    wrong: (f, features) => features.ras && hasErrorType(status(f)) && f["set"] !== "recoverable" && status(f) !== 0x10,
     reason: "SET is RES0 unless FSC is 0x10, an external abort not on a table walk",
   },
   { field: "fnv", wrong: (f) => f["fnv"] === true && status(f) !== 0x10, reason: "FnV is RES0 unless FSC is 0x10, an external abort not on a table walk" },
@@ -317,6 +323,12 @@ export function serrorVerdict(syndrome: bigint): SErrorVerdict {
 
 // ---- words ----
 
+/** Values that encode as 0 and say nothing unless another field gives them meaning. */
+const SILENT: Readonly<Record<string, { readonly value: string; readonly unless: (fields: Readonly<Record<string, unknown>>) => boolean }>> = {
+  sas: { value: "byte", unless: (f) => f["isv"] === true },
+  set: { value: "recoverable", unless: (f) => status(f) === 0x10 },
+  aet: { value: "uncontainable", unless: (f) => f["dfsc"] === "asynchronous" },
+};
 /**
  * The fields of a register value as a tree, most significant first; clear bits are left out.
  * @param whole false for a layout that names only some fields of its register: bits of no field are then not RES0.
@@ -326,7 +338,8 @@ export function registerTrees(layout: StructNode, word: bigint, whole = true): T
   const trees: Tree[] = [];
   for (const [name, member] of Object.entries(membersOf(layout)).sort(([, a], [, b]) => bitRange(b)[0] - bitRange(a)[0])) {
     const value = fields[name];
-    if (fields["isv"] !== true && name === "sas" && value === "byte") continue;
+    const silent = SILENT[name];
+    if (silent && value === silent.value && !silent.unless(fields)) continue;
     const label = fieldLabel(name);
     if (value === true) trees.push({ label, text: "1" });
     else if (typeof member === "object" && "names" in member) trees.push({ label, text: valueLabel(member.names, value as string | number) });

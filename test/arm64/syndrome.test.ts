@@ -73,6 +73,8 @@ describe("ESR_ELx", () => {
 
   test("words", () => {
     expect(esrSummary(0x92000410n)).toBe("data abort from a lower exception level: synchronous external abort, not on a table walk");
+    expect(registerTrees(REGISTERS.dataAbort, 0x96000007n).map((tree) => tree.label)).toEqual(["ec", "il", "fsc"]);
+    expect(registerTrees(REGISTERS.serror, 0xbe000000n).map((tree) => tree.label)).toEqual(["ec", "il", "dfsc"]);
     expect(registerTrees(REGISTERS.dataAbort, 0x92001a10n).flatMap((tree) => treeLines(tree))).toEqual([
       "ec: data abort from a lower exception level",
       "il: 1",
