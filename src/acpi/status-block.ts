@@ -2,6 +2,7 @@
 import {
   bits,
   bytesToHex,
+  completed,
   type Decoded,
   type Encodable,
   EncodeError,
@@ -212,7 +213,7 @@ export function buildErrorStatusBlock(severity: keyof typeof BLOCK_SEVERITY, ent
   const built = entries.map(({ header, type, body }, i): ErrorDataEntry => {
     const sectionType = header.sectionType ?? type?.guids[0];
     if (sectionType === undefined) throw new EncodeError(`entries[${i}].header.sectionType`, "missing");
-    const section: SectionBody = type && !(body instanceof Uint8Array) ? { type, value: withValidation(type.layout, body) } : { value: body };
+    const section: SectionBody = type && !(body instanceof Uint8Array) ? { type, value: completed(type.layout, body) } : { value: body };
     const errorDataLength = encodeSectionBody(section).length;
     const revision = header.revision ?? 0x0300;
     const full = withValidation(entryHeaderLayout(revision), { ...header, revision, sectionType, errorDataLength });

@@ -1,6 +1,7 @@
 /** Whole records: header, descriptors, section bodies wherever they lie, and the bytes between. */
 import {
   bytesToHex,
+  completed,
   type Encodable,
   EncodeError,
   encode,
@@ -212,7 +213,7 @@ export function buildRecord(header: Omit<Encodable<typeof RecordHeader>, "sectio
     if (sectionType === undefined) throw new EncodeError(`sections[${i}].descriptor.sectionType`, "missing");
     const body: SectionBody =
       section.type && !(section.body instanceof Uint8Array)
-        ? { type: section.type, value: withValidation(section.type.layout, section.body) }
+        ? { type: section.type, value: completed(section.type.layout, section.body) }
         : { value: section.body };
     const sectionLength = encodeSectionBody(body).length;
     const descriptor = withValidation(SectionDescriptor, { ...section.descriptor, sectionType, sectionOffset: at, sectionLength }) as SectionDescriptor;

@@ -1,4 +1,4 @@
-export { withValidation } from "./build.ts";
+export { completed, withValidation } from "./build.ts";
 export { decode, type ParseContext, parse } from "./decode.ts";
 export { hexBytes, jsonSchema, referenceTable, type Schema, type Span, spans } from "./describe.ts";
 export { encode } from "./encode.ts";

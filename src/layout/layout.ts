@@ -19,6 +19,8 @@ interface Common {
   readonly initial?: unknown;
   /** Members of the structure's `validation` field that say whether this field holds data; default: the member named like the field. */
   readonly gate?: readonly string[];
+  /** What a builder computes for this number from the whole structure: its bytes, or what makes its 32-bit words sum to zero. */
+  readonly fills?: "length" | "sum32";
 }
 interface Word extends Common {
   readonly size: WordSize;
@@ -231,6 +233,10 @@ export const hex = <T, W extends Need>(node: Layout<T, W, UintNode>): Layout<T, 
 /** Name the validation bits that make this field valid, where the bit is not named like the field. */
 export const validBy = <T, W extends Need, N extends Node>(node: Layout<T, W, N>, ...members: string[]): Layout<T, W, N> =>
   ({ ...node, gate: members }) as Layout<T, W, N>;
+/** A number that holds the size of the structure it stands in: builders compute it. */
+export const ownLength = (doc: string) => leaf<number, UintNode, "optional">({ kind: "uint", size: 4, doc, base: 10, initial: 0, fills: "length" });
+/** A number that makes the 32-bit words of the structure it stands in sum to zero: builders compute it. */
+export const ownSum = (doc: string) => leaf<number, UintNode, "optional">({ kind: "uint", size: 4, doc, base: 16, initial: 0, fills: "sum32" });
 /** Store this word most significant byte first (fw_cfg does). */
 export const bigEndian = <T, W extends Need, N extends UintNode | EnumNode | BitsNode>(node: Layout<T, W, N>): Layout<T, W, N> =>
   ({ ...node, order: "big" }) as Layout<T, W, N>;

@@ -1,9 +1,9 @@
 /** CCIX PER log error section (UEFI 2.11 N.2.12). */
-import { bits, blob, type Encodable, orZero, type Parsed, reserved, type SectionType, sequence, u8, u32 } from "../../layout/index.ts";
+import { bits, blob, type Encodable, orZero, ownLength, type Parsed, reserved, type SectionType, sequence, u8 } from "../../layout/index.ts";
 import { known, phrase } from "./words.ts";
 
 export const CcixPer = sequence("CCIX PER Log Error", "UEFI 2.11 N.2.12", {
-  length: orZero(u32("Bytes of the whole section")),
+  length: ownLength("Bytes of the whole section"),
   validation: bits(8, "Which fields hold data", { sourceId: 0, portId: 1, perLog: 2 }),
   sourceId: orZero(u8("CCIX agent or device that reported the error")),
   portId: orZero(u8("CCIX port that reported the error")),

@@ -7,9 +7,11 @@ import {
   type Encodable,
   hex,
   hexNumber,
+  initially,
   type Names,
   oneOf,
   orZero,
+  ownLength,
   type Parsed,
   reserved,
   type SectionType,
@@ -37,7 +39,7 @@ const CxlComponentId = struct("CXL Component Id", 12, "UEFI 2.11 N.2.14", {
 });
 /** The fields before the event record (UEFI 2.11 N.2.14). */
 const FRAME = {
-  length: orZero(u32("Bytes of the whole section")),
+  length: ownLength("Bytes of the whole section"),
   validation: bits(8, "Which fields hold data", { deviceId: 0, serialNumber: 1, event: 2 }),
   deviceId: orZero(CxlComponentId),
   serialNumber: orZero(u64("Device serial number")),
@@ -47,7 +49,7 @@ const SEVERITIES = { informational: 0, warning: 1, failure: 2, fatal: 3 } as con
 
 /** The common event record without the GUID that names its kind: that is the section type (CXL 3.2, 8.2.10.2.1). */
 export const CxlEventHeader = struct("CXL Common Event Record", 32, "CXL 3.2, 8.2.10.2.1", {
-  recordLength: orZero(u8("Bytes of the event record with its GUID, 128")),
+  recordLength: initially(u8("Bytes of the event record with its GUID, 128"), 128),
   flags: bits(3, "Event record flags", {
     severity: { at: [0, 2], names: SEVERITIES },
     permanentCondition: 2,

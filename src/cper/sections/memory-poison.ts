@@ -3,11 +3,11 @@ import {
   bits,
   type Encodable,
   encode,
-  hex,
   hexNumber,
   list,
   oneOf,
   orZero,
+  ownSum,
   type Parsed,
   ref,
   type SectionType,
@@ -29,7 +29,7 @@ export const PoisonDescriptor = struct("Memory Poison Descriptor", 32, "UEFI 2.1
 });
 
 export const FruMemoryPoison = sequence("FRU Memory Poison", "UEFI 2.11 N.2.15", {
-  checksum: orZero(hex(u32("Makes the 32-bit words of the section sum to zero"))),
+  checksum: ownSum("Makes the 32-bit words of the section sum to zero"),
   validation: bits(8, "Which fields hold data", {
     architectureType: 0,
     architecture: 1,
