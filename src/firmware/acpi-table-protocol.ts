@@ -17,8 +17,8 @@ const DEFAULTS = { oemId: "INTEL ", oemTableId: "EDK2    ", oemRevision: 2, crea
 
 /** What AcpiTableDxe needs of the firmware's memory. */
 export interface TableMemory {
-  /** Place for a table or root; undefined when memory is exhausted. */
-  allocate(what: string, size: number, preserved: boolean): bigint | undefined;
+  /** Place for a table or root, which begins `lead` bytes into it; undefined when memory is exhausted. */
+  allocate(what: string, size: number, preserved: boolean, lead?: number): bigint | undefined;
   release(address: bigint, size: number, preserved: boolean): void;
   /** Whether an RSDT is kept beside the XSDT (x86). */
   readonly rsdt: boolean;
@@ -57,8 +57,8 @@ export class AcpiTableProtocol {
     this.#bench = bench;
     this.#memory = memory;
     // x86 keeps an ACPI 1.0 RSDP of 20 bytes in front of the one it publishes.
-    const rsdp = memory.allocate("RSDP", this.#firstRsdp + RSDP_EXTENDED_CHECKSUM.length, false);
-    const roots = memory.allocate("XSDT", this.#rootsSize(GROWTH), false);
+    const rsdp = memory.allocate("RSDP", this.#firstRsdp + RSDP_EXTENDED_CHECKSUM.length, false, this.#firstRsdp);
+    const roots = memory.allocate("XSDT", this.#rootsSize(GROWTH), false, this.#rsdtsSize(GROWTH));
     if (rsdp === undefined || roots === undefined) throw new RangeError("no memory for the RSDP and root tables");
     this.#rsdp = rsdp + BigInt(this.#firstRsdp);
     this.#roots = { address: roots, room: GROWTH };
@@ -111,15 +111,20 @@ export class AcpiTableProtocol {
     return this.#memory.rsdt ? RSDP_CHECKSUM.length : 0;
   }
 
-  /** Bytes of the root tables for so many entries: on x86 an ACPI 1.0 RSDT, a later RSDT and the XSDT. */
+  /** On x86 an ACPI 1.0 RSDT and a later one come before the XSDT. */
+  #rsdtsSize(room: number): number {
+    return this.#memory.rsdt ? 2 * (TableHeader.size + 4 * room) : 0;
+  }
+
+  /** Bytes of the root tables for so many entries. */
   #rootsSize(room: number): number {
-    return (this.#memory.rsdt ? 2 * (TableHeader.size + 4 * room) : 0) + TableHeader.size + 8 * room;
+    return this.#rsdtsSize(room) + TableHeader.size + 8 * room;
   }
 
   #enter(address: bigint): boolean {
     if (this.#entries.length + 1 >= this.#roots.room) {
       const room = this.#roots.room + GROWTH;
-      const moved = this.#memory.allocate("XSDT", this.#rootsSize(room), false);
+      const moved = this.#memory.allocate("XSDT", this.#rootsSize(room), false, this.#rsdtsSize(room));
       if (moved === undefined) return false;
       this.#memory.release(this.#roots.address, this.#rootsSize(this.#roots.room), false);
       this.#roots = { address: moved, room };
@@ -153,17 +158,15 @@ export class AcpiTableProtocol {
       const header = { ...DEFAULTS, ...this.#identity, signature, length: TableHeader.size + size * addresses.length, revision: 1, checksum: 0 };
       return fixChecksum(Uint8Array.from([...encode(TableHeader, header), ...addresses.flatMap((address) => [...toLittleEndian(address, size)])]));
     };
-    const rsdts = this.#memory.rsdt ? BigInt(TableHeader.size + 4 * this.#roots.room) : 0n;
-    if (this.#memory.rsdt) {
-      memory.write(this.#roots.address, root("RSDT", 4));
-      memory.write(this.#roots.address + rsdts, root("RSDT", 4));
-    }
-    const xsdt = this.#roots.address + 2n * rsdts;
+    const rsdts = BigInt(this.#rsdtsSize(this.#roots.room));
+    const secondRsdt = this.#roots.address + rsdts / 2n;
+    if (this.#memory.rsdt) for (const address of [this.#roots.address, secondRsdt]) memory.write(address, root("RSDT", 4));
+    const xsdt = this.#roots.address + rsdts;
     memory.write(xsdt, root("XSDT", 8));
     const rsdp = encode(Rsdp, {
       oemId: this.#identity.oemId,
       revision: 2,
-      rsdtAddress: this.#memory.rsdt ? Number(this.#roots.address + rsdts) : 0,
+      rsdtAddress: this.#memory.rsdt ? Number(secondRsdt) : 0,
       extension: { length: RSDP_CHECKSUM.length + RsdpExtension.size, xsdtAddress: xsdt, extendedChecksum: 0, reserved: undefined },
     });
     rsdp.set(fixChecksum(rsdp.slice(0, RSDP_CHECKSUM.length), RSDP_CHECKSUM.offset));

@@ -285,15 +285,19 @@ function installTables(
 const padded = (table: Uint8Array): Uint8Array =>
   table.length >= TableHeader.size ? table : Uint8Array.from({ length: TableHeader.size }, (_, i) => table[i] ?? 0);
 
+/** Larger things than this are taken for no table without being summed. */
+const MOST_TABLE_BYTES = 64 << 20;
+
 /** What lies at an address of which `remaining` bytes belong to its blob. */
 function probe(bench: Bench, address: bigint, remaining: bigint): Uint8Array | "root" | "opaque" {
   if (remaining >= BigInt(FACS.size)) {
     const { signature, length } = decode(TableHeader, bench.memory.read(address, TableHeader.size));
-    if (signature === FACS.signature && length >= FACS.size && BigInt(length) <= remaining) return bench.memory.read(address, length);
+    if (signature === FACS.signature && length >= FACS.size && BigInt(length) <= remaining && length <= MOST_TABLE_BYTES)
+      return bench.memory.read(address, length);
   }
   if (remaining < BigInt(TableHeader.size)) return "opaque";
   const { signature, length } = decode(TableHeader, bench.memory.read(address, TableHeader.size));
-  if (length < TableHeader.size || BigInt(length) > remaining) return "opaque";
+  if (length < TableHeader.size || BigInt(length) > remaining || length > MOST_TABLE_BYTES) return "opaque";
   const table = bench.memory.read(address, length);
   if (table.reduce((sum, byte) => (sum + byte) & 255, 0) !== 0) return "opaque";
   return signature === "RSDT" || signature === "XSDT" ? "root" : table;
@@ -310,7 +314,7 @@ function tableMemory(build: Edk2Build, bench: Bench, nvs: TopDownAllocator): Tab
   };
   return {
     rsdt: build.pagesForTables,
-    allocate(what, size, preserved) {
+    allocate(what, size, preserved, lead = 0) {
       const zone = preserved ? nvs : reclaim;
       return bench.place(
         `table:${what}`,
@@ -320,6 +324,7 @@ function tableMemory(build: Edk2Build, bench: Bench, nvs: TopDownAllocator): Tab
           const address = zone.allocate(room(size, preserved), BigInt(preserved ? build.granularity : step));
           return address === undefined ? undefined : address + (preserved ? 0n : header);
         },
+        lead,
       );
     },
     release: (address, size, preserved) => (preserved ? nvs : reclaim).release(address - (preserved ? 0n : header), room(size, preserved)),

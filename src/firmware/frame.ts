@@ -3,6 +3,7 @@ import { UsageError } from "../layout/index.ts";
 import type { Entry } from "../loader/commands.ts";
 import { FILE } from "../loader/fw-cfg.ts";
 import { type LoaderScript, parseScript } from "../loader/script.ts";
+import { overlaps } from "../machine/allocator.ts";
 import type { FwCfgDevice } from "../machine/fw-cfg-device.ts";
 import type { Machine } from "../machine/machines.ts";
 import { fromLittleEndian, type GuestMemory, type Region, toLittleEndian } from "../machine/memory.ts";
@@ -70,6 +71,8 @@ export interface Finish {
   readonly notes: readonly string[];
 }
 
+type NamedRegion = Region & { readonly name: string };
+
 /** The machine as the behaviours use it. */
 export class Bench {
   readonly memory: GuestMemory;
@@ -80,7 +83,9 @@ export class Bench {
   readonly blobs = new Map<string, Blob>();
   readonly written: WrittenPointer[] = [];
   readonly #placements: ReadonlyMap<string, bigint>;
-  readonly #fixed: (Region & { readonly name: string })[] = [];
+  #fixed: readonly NamedRegion[] = [];
+  /** Fixed places of files that are still to come. */
+  readonly #promised: readonly NamedRegion[];
 
   constructor(memory: GuestMemory, machine: Machine, device: FwCfgDevice, placements: ReadonlyMap<string, bigint>) {
     this.memory = memory;
@@ -88,27 +93,35 @@ export class Bench {
     this.device = device;
     this.fwCfg = new FwCfgClient(device);
     this.#placements = placements;
+    this.#promised = [...placements].flatMap(([name, start]) => {
+      const file = this.fwCfg.find(name);
+      return file ? [{ name, start, length: BigInt(file.size) }] : [];
+    });
   }
 
   /**
-   * The place of `name`: the one that was fixed for it, or what `allocate` finds.
+   * The place of `name`: the one that was fixed for it, or what `allocate` finds beside all that are fixed.
+   * @param lead bytes of the allocation that come before the place itself.
    * @throws UsageError when a fixed place is outside RAM or overlaps another.
    */
-  place(name: string, size: number, reserve: (start: bigint, length: bigint) => boolean, allocate: () => bigint | undefined): bigint | undefined {
+  place(name: string, size: number, reserve: (start: bigint, length: bigint) => boolean, allocate: () => bigint | undefined, lead = 0): bigint | undefined {
     const fixed = this.#placements.get(name);
-    if (fixed === undefined) return allocate();
-    const region = { name, start: fixed, length: BigInt(size) };
-    const inside = this.machine.ram.some(({ start, length }) => fixed >= start && fixed + region.length <= start + length);
-    if (!inside) throw new UsageError(`${name}: 0x${fixed.toString(16)} and the ${size} bytes from there are not in RAM`);
-    const other = [...this.#fixed, ...[...this.blobs.values()].map((blob) => ({ name: blob.name, start: blob.address, length: BigInt(blob.size) }))].find(
-      (taken) => taken.start < region.start + region.length && region.start < taken.start + taken.length,
-    );
-    if (other)
-      throw new UsageError(`${name}: 0x${fixed.toString(16)} overlaps ${other.name}, which lies at 0x${other.start.toString(16)} with ${other.length} bytes`);
-    this.#fixed.push(region);
+    const length = BigInt(size);
+    if (fixed === undefined) {
+      // A place that somebody else was promised stays taken.
+      for (let found = allocate(); ; found = allocate())
+        if (found === undefined || !this.#promised.some((region) => region.name !== name && overlaps(region, { start: found, length }))) return found;
+    }
+    const region = { name, start: fixed - BigInt(lead), length };
+    const inside = this.machine.ram.some((ram) => region.start >= ram.start && region.start + length <= ram.start + ram.length);
+    if (!inside) throw new UsageError(`${name}: ${at(fixed)} and the ${size} bytes from there are not in RAM`);
+    const blobs = [...this.blobs.values()].map((blob) => ({ name: blob.name, start: blob.address, length: BigInt(blob.size) }));
+    const other = [...this.#fixed, ...blobs].find((taken) => taken.name !== name && overlaps(taken, region));
+    if (other) throw new UsageError(`${name}: ${at(fixed)} overlaps ${other.name}, which lies at ${at(other.start)} with ${other.length} bytes`);
+    this.#fixed = [...this.#fixed.filter((taken) => taken.name !== name), region];
     // Places outside the firmware's own pool need no reservation there.
-    reserve(fixed, region.length);
-    return fixed;
+    reserve(region.start, length);
+    return region.start;
   }
 
   /** Copy a file to its place. */

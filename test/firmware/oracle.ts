@@ -8,6 +8,7 @@ export type OracleFirmware = "seabios" | "ovmf" | "aavmf";
 
 export interface Outcome {
   readonly booted: boolean;
+  readonly hang?: boolean;
   readonly kernel_started?: boolean;
   readonly kernel_oops?: boolean;
   readonly guest_tables: readonly string[];
