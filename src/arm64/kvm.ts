@@ -19,7 +19,18 @@ import {
 } from "./exception-entry.ts";
 import { CAPABILITY, type Capability, type EXIT_REASON, KVM_LAYOUTS, type KvmDialect, type ProposedVcpuEvents, type VcpuEvents } from "./kvm-layouts.ts";
 import { DataAbortSyndrome, HypervisorConfiguration, maskOf } from "./registers.ts";
-import { decodeEsr, ESR_FORMS, esrFromVsesr, ISS_MASK, isExternalAbort, isParityError, VSESR_MASK, vdisrFromVsesr, vsesrProblems } from "./syndrome.ts";
+import {
+  decodeEsr,
+  ESR_FORMS,
+  esrFromVsesr,
+  ISS_MASK,
+  isExternalAbort,
+  isOnTableWalk,
+  isParityError,
+  VSESR_MASK,
+  vdisrFromVsesr,
+  vsesrProblems,
+} from "./syndrome.ts";
 
 /** Errors as KVM returns them. */
 export const KVM_ERRNO = { ENOEXEC: 8, EINVAL: 22 } as const;
