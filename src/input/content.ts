@@ -8,7 +8,7 @@ export interface Content {
 export type JsonObject = { [key: string]: Json };
 
 /** Name of the schema file for any content. */
-export const CONTENT_SCHEMA = "content.json";
+export const CONTENT_SCHEMA = "content.schema.json";
 
 export const isObject = (json: Json | undefined): json is JsonObject => typeof json === "object" && json !== null && !Array.isArray(json);
 

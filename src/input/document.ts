@@ -18,7 +18,7 @@ import { type Finder, wrappingFormat } from "./wrapping.ts";
 
 /** Texts, in the order in which they are tried. */
 const WRAPPINGS: readonly { readonly name: string; readonly title: string; readonly find: Finder }[] = [
-  { name: "whea-event", title: "Windows event XML", find: wheaEventFinder },
+  { name: "whea-event-xml", title: "Windows event XML", find: wheaEventFinder },
   { name: "redfish", title: "Redfish JSON", find: redfishFinder },
   { name: "acpidump", title: "acpidump text", find: acpidumpFinder },
   { name: "hex-dump", title: "hex dump", find: dumpFinder(false) },

@@ -13,9 +13,18 @@ export async function checkDocument(json: Json, documents: Documents): Promise<s
   if (!isObject(json)) return "the document is no object";
   const { Ajv2020 } = await import("ajv/dist/2020.js");
   const ajv = new Ajv2020({ strict: false, allErrors: false, verbose: true });
-  const used = namesUsed(json, documents.registry);
+  const all = schemas(documents);
   // Compiling a schema costs more than checking with it: those that nothing here can need accept anything.
-  for (const [name, make] of schemas(documents)) ajv.addSchema(used.has(name) ? make() : { $id: name });
+  const wanted = [...namesUsed(json, documents.registry)];
+  const used = new Map<string, object>();
+  for (let name = wanted.pop(); name !== undefined; name = wanted.pop()) {
+    const schema = used.has(name) ? undefined : all.get(name)?.();
+    if (!schema) continue;
+    used.set(name, schema);
+    // A section refers to another only where it always holds it; a record refers to all sections.
+    if (name.startsWith("section-")) wanted.push(...[...JSON.stringify(schema).matchAll(/"\$ref":"([^"#]+)"/g)].map((match) => match[1]!));
+  }
+  for (const name of all.keys()) ajv.addSchema(used.get(name) ?? { $id: name });
   const validate = ajv.getSchema(CONTENT_SCHEMA)!;
   return validate(json) ? undefined : sentence(worst(validate.errors ?? []));
 }

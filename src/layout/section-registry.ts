@@ -100,7 +100,7 @@ export function sectionBodyToJson(body: SectionBody): { [key: string]: Json } {
 }
 
 /** Name of the schema file of a section type's body. */
-export const sectionSchemaName = (type: SectionType): string => `section-${type.name.replace(/([a-z0-9])([A-Z])/g, "$1-$2").toLowerCase()}.json`;
+export const sectionSchemaName = (type: SectionType): string => `section-${type.name.replace(/([a-z0-9])([A-Z])/g, "$1-$2").toLowerCase()}.schema.json`;
 
 /** Schema of the members `kind` and `body` that `sectionBodyToJson` writes; the bodies' own schemas are referred to by file name. */
 export const sectionBodySchema = (registry: SectionRegistry): Schema => ({
