@@ -69,6 +69,16 @@ describe("boot", () => {
     expect((await apei(["boot", empty])).err).toContain("lies outside the folder");
   });
 
+  test("suspend and resume", async () => {
+    const { out } = await apei(["boot", sample, "--resume", "--json"]);
+    const { firmwares } = JSON.parse(out);
+    const resumed = (firmware: string) => firmwares.find((one: { firmware: string }) => one.firmware === firmware).resumed;
+    expect(resumed("seabios")).toEqual([{ file: "etc/acpi_table_hest_addr", offset: 0, size: 8, value: "0xffdf98c" }]);
+    // Nothing says that this machine can suspend, and EDK2 asks.
+    expect(resumed("ovmf")).toEqual([]);
+    expect((await apei(["boot", sample, "--firmware", "ovmf", "--resume"])).out).toContain("Written back again after suspend to RAM\n  nothing");
+  });
+
   test("a script cut short: what each firmware does about it", async () => {
     const cut = join(folder, "cut");
     mkdirSync(cut);

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { type BootResult, boot, FIRMWARES, type FirmwareName } from "../../firmware/boot.ts";
 import { consequenceOf, differences, firmwareTitle } from "../../firmware/consequence.ts";
 import { linkedSources } from "../../firmware/error-sources.ts";
+import type { WrittenPointer } from "../../firmware/frame.ts";
 import { type Json, UsageError } from "../../layout/index.ts";
 import { entryText } from "../../loader/script.ts";
 import { DEFAULT_RAM, q35, virt } from "../../machine/machines.ts";
@@ -24,6 +25,7 @@ export const command: Command = {
       .option("file", { type: "string", array: true, describe: "NAME=PATH: a further fw_cfg file" })
       .option("writable", { type: "string", array: true, describe: "NAME=SIZE: a further fw_cfg file the guest may write" })
       .option("memory", { type: "string", describe: "guest RAM in MiB (default 256)" })
+      .option("resume", { type: "boolean", describe: "suspend to RAM and resume after the boot: what the firmware writes back again" })
       .option("trace", { type: "boolean", describe: "every entry of the script, also where firmwares agree" })
       .option("out", { type: "string", describe: "folder for the memory image (sparse), the blobs as linked and the guest's tables" })
       .option("json", { type: "boolean", describe: "JSON" }),
@@ -42,14 +44,22 @@ export const command: Command = {
       const machine = FIRMWARES[firmware].machine().name === "q35" ? q35(ram) : virt(ram);
       return boot(files, { firmware, machine, placements });
     });
+    // After the boot's own results are taken: resuming empties what the firmware wrote and lets it write again.
+    const again = args["resume"] ? results.map((result) => result.resume()) : undefined;
     const apart = results.length > 1 ? differences(results.filter((result) => result.firmware !== "strict")) : [];
     if (args["out"] !== undefined)
       for (const result of results) await writeBoot(results.length > 1 ? join(args["out"] as string, result.firmware) : (args["out"] as string), result);
     if (args["json"]) {
-      const list = results.map(bootJson);
+      const list = results.map((result, i) => ({ ...bootJson(result), ...(again && { resumed: again[i]!.map(pointerJson) }) }));
       io.stdout.write(`${JSON.stringify(results.length > 1 ? { firmwares: list, differences: apart } : list[0], null, 2)}\n`);
     } else {
-      const lines = results.flatMap((result) => [...report(result, results.length === 1 || args["trace"] === true), ""]);
+      const lines = results.flatMap((result, i) => [
+        ...report(result, results.length === 1 || args["trace"] === true),
+        ...(again
+          ? ["Written back again after suspend to RAM", ...(again[i]!.length === 0 ? ["  nothing"] : again[i]!.map((pointer) => `  ${pointerText(pointer)}`))]
+          : []),
+        "",
+      ]);
       if (results.length > 1) lines.push(apart.length === 0 ? "The firmwares agree." : "Where the firmwares differ:", ...apart.map((line) => `  ${line}`), "");
       io.stdout.write(`${lines.slice(0, -1).join("\n")}\n`);
     }
@@ -91,6 +101,9 @@ function mebibytes(text: string): bigint {
 const at = (address: bigint): string => `0x${address.toString(16)}`;
 const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
 
+const pointerText = (pointer: WrittenPointer): string => `${pointer.file} at ${pointer.offset}: ${at(pointer.value)}`;
+const pointerJson = (pointer: WrittenPointer) => ({ file: pointer.file, offset: pointer.offset, size: pointer.size, value: at(pointer.value) });
+
 const sourcesOf = (result: BootResult) => {
   const hest = result.tables.find((table) => table.signature === "HEST");
   return hest ? linkedSources(result.memory, hest) : [];
@@ -111,10 +124,7 @@ function report(result: BootResult, whole: boolean): string[] {
       "Files in memory",
       [...result.placements.values()].map((blob) => `${at(blob.address)}  ${blob.name}, ${blob.size} bytes, ${blob.zone}`),
     ),
-    ...section(
-      "Written back to the host",
-      result.writtenPointers.map((pointer) => `${pointer.file} at ${pointer.offset}: ${at(pointer.value)}`),
-    ),
+    ...section("Written back to the host", result.writtenPointers.map(pointerText)),
     ...section("Tables of the operating system", [
       ...(result.rsdpAddress === undefined || result.tables.length === 0 ? [] : [`${at(result.rsdpAddress)}  RSDP`]),
       ...(result.rootTable && result.tables.length > 0
@@ -149,7 +159,7 @@ function bootJson(result: BootResult): { [key: string]: Json } {
     ...(result.failure !== undefined && { failure: result.failure }),
     trace: result.trace.map((entry) => ({ index: entry.index, outcome: entry.outcome, entry: entryText(entry.entry), detail: entry.detail })),
     placements: Object.fromEntries([...result.placements.values()].map((blob) => [blob.name, { address: at(blob.address), size: blob.size, zone: blob.zone }])),
-    writtenPointers: result.writtenPointers.map((pointer) => ({ file: pointer.file, offset: pointer.offset, size: pointer.size, value: at(pointer.value) })),
+    writtenPointers: result.writtenPointers.map(pointerJson),
     ...(result.rsdpAddress !== undefined && { rsdp: at(result.rsdpAddress) }),
     ...(result.rootTable && { root: { signature: result.rootTable.signature, address: at(result.rootTable.address), length: result.rootTable.length } }),
     listing: [...result.listing],
