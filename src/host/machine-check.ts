@@ -1,0 +1,154 @@
+/** Machine checks as QEMU gives them to an x86 guest (target/i386 kvm_mce_inject and do_inject_x86_mce behaviour). */
+import { bits, encode, struct } from "../layout/index.ts";
+
+export type Vendor = "intel" | "amd";
+
+/** IA32_MCi_STATUS, the bits used here. */
+export const BankStatus = struct("IA32_MCi_STATUS", 8, "Intel SDM 3B 17.3.2.2", {
+  bits: bits(8, "Status of a machine check bank", {
+    errorCode: [0, 16],
+    modelSpecificCode: [16, 16],
+    poison: 43,
+    deferred: 44,
+    actionRequired: 55,
+    signaled: 56,
+    contextCorrupt: 57,
+    addressValid: 58,
+    miscValid: 59,
+    enabled: 60,
+    uncorrected: 61,
+    overflow: 62,
+    valid: 63,
+  }),
+});
+/** IA32_MCG_STATUS. */
+export const GlobalStatus = struct("IA32_MCG_STATUS", 8, "Intel SDM 3B 17.3.1.2", {
+  bits: bits(8, "Global machine check status", { restartIpValid: 0, errorIpValid: 1, inProgress: 2, localSignaled: 3 }),
+});
+const word = (layout: typeof BankStatus | typeof GlobalStatus, value: object): bigint => {
+  const bytes = encode(layout as typeof BankStatus, { bits: value });
+  return new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
+};
+const status = (value: Parameters<typeof encode<typeof BankStatus>>[1]["bits"]) => word(BankStatus, value!);
+const global = (value: Parameters<typeof encode<typeof GlobalStatus>>[1]["bits"]) => word(GlobalStatus, value!);
+
+const UNCORRECTED = { valid: true, uncorrected: true, enabled: true, miscValid: true, addressValid: true } as const;
+/** Status of bank 9 by vendor and cause. */
+const BANK_STATUS = {
+  intel: {
+    actionRequired: status({ ...UNCORRECTED, signaled: true, actionRequired: true, errorCode: 0x0134 }),
+    actionOptional: status({ ...UNCORRECTED, signaled: true, errorCode: 0x00c0 }),
+  },
+  amd: {
+    actionRequired: status({ ...UNCORRECTED, poison: true }),
+    actionOptional: status({ valid: true, enabled: true, miscValid: true, addressValid: true, poison: true, deferred: true }),
+  },
+} as const;
+const GLOBAL_STATUS = {
+  actionRequired: global({ restartIpValid: true, errorIpValid: true, inProgress: true }),
+  actionOptional: global({ restartIpValid: true, inProgress: true }),
+} as const;
+const LOCAL = global({ localSignaled: true });
+const OVERFLOW = status({ overflow: true });
+const VALID = status({ valid: true });
+const IN_PROGRESS = global({ inProgress: true });
+/** What the other vCPUs find when the machine check is broadcast. */
+const BROADCAST = { bank: 1, status: status({ valid: true, uncorrected: true }), globalStatus: GLOBAL_STATUS.actionOptional } as const;
+const BANK = 9;
+/** Physical address, page granular. */
+const MISC = 0x8cn;
+const ALL_ONES = 0xffff_ffff_ffff_ffffn;
+
+/** Machine check registers of a vCPU. */
+export interface MachineCheckState {
+  /** CR4.MCE. */
+  enabled: boolean;
+  globalStatus: bigint;
+  globalControl: bigint;
+  /** By bank: control and status. */
+  readonly banks: Map<number, { control: bigint; status: bigint }>;
+}
+export const machineCheckState = (): MachineCheckState => ({
+  enabled: true,
+  globalStatus: 0n,
+  globalControl: ALL_ONES,
+  banks: new Map([BROADCAST.bank, BANK].map((bank) => [bank, { control: ALL_ONES, status: 0n }])),
+});
+
+export interface BankWrite {
+  readonly vcpu: number;
+  readonly bank: number;
+  readonly status: bigint;
+  readonly globalStatus: bigint;
+  readonly address?: bigint;
+  readonly misc?: bigint;
+}
+export interface MachineCheckResult {
+  readonly outcome: "injected" | "ignored" | "reset";
+  readonly messages: readonly string[];
+  /** What each vCPU that gets a machine check finds. */
+  readonly writes: readonly BankWrite[];
+}
+
+/**
+ * Give a machine check to a vCPU, and unless the guest takes local machine checks, one to all others.
+ * @param states registers of all vCPUs; changed as the hardware would.
+ */
+export function injectMachineCheck(
+  states: readonly MachineCheckState[],
+  vcpu: number,
+  error: { readonly vendor: Vendor; readonly code: "actionRequired" | "actionOptional"; readonly address: bigint; readonly localOnly?: boolean },
+): MachineCheckResult {
+  const { vendor, code, address, localOnly = false } = error;
+  const writes: BankWrite[] = [];
+  const messages: string[] = [];
+  const give = (
+    target: number,
+    bank: number,
+    value: bigint,
+    globalStatus: bigint,
+    more: Pick<BankWrite, "address" | "misc">,
+  ): MachineCheckResult["outcome"] => {
+    const state = states[target]!;
+    const registers = state.banks.get(bank)!;
+    const inProgress = (state.globalStatus & IN_PROGRESS) !== 0n;
+    if (code === "actionOptional" && target === vcpu && inProgress) {
+      messages.push(`CPU ${target}: a machine check is in progress: the optional one is dropped`);
+      return "ignored";
+    }
+    let written = value;
+    // Deferred errors of AMD are not "uncorrected": they only fill the bank.
+    if ((value & status({ uncorrected: true })) !== 0n) {
+      if (state.globalControl !== ALL_ONES) {
+        messages.push(`CPU ${target}: Uncorrected error reporting disabled`);
+        return "ignored";
+      }
+      if (registers.control !== ALL_ONES) {
+        messages.push(`CPU ${target}: Uncorrected error reporting disabled for bank ${bank}`);
+        return "ignored";
+      }
+      if (!state.enabled || inProgress) {
+        messages.push(
+          `CPU ${target}: ${state.enabled ? "Previous MCE still in progress, raising triple fault" : "MCE capability is not enabled, raising triple fault"}`,
+        );
+        return "reset";
+      }
+    }
+    if ((registers.status & VALID) !== 0n) written |= OVERFLOW;
+    registers.status = written;
+    state.globalStatus = globalStatus;
+    writes.push({ vcpu: target, bank, status: written, globalStatus, ...more });
+    return "injected";
+  };
+  const outcome = give(vcpu, BANK, BANK_STATUS[vendor][code], GLOBAL_STATUS[code] | (localOnly ? LOCAL : 0n), { address, misc: MISC });
+  if (outcome !== "injected" || localOnly) return { outcome, messages, writes };
+  for (let other = 0; other < states.length; other++)
+    if (other !== vcpu && give(other, BROADCAST.bank, BROADCAST.status, BROADCAST.globalStatus, {}) === "reset") return { outcome: "reset", messages, writes };
+  return { outcome, messages, writes };
+}
+
+/** The guest's handler is done: status registers are cleared. */
+export function finishMachineCheck(state: MachineCheckState): void {
+  state.globalStatus = 0n;
+  for (const bank of state.banks.values()) bank.status = 0n;
+}
