@@ -1,6 +1,8 @@
-import { describe } from "vitest";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
 import { sectionTypes } from "../../src/cper/registry.ts";
 import { PlatformMemory } from "../../src/cper/sections/memory.ts";
+import { parse, treeLines } from "../../src/layout/index.ts";
 import { lawsOf } from "../support/laws.ts";
 import { haveShared, shared, sharedNames } from "../support/shared.ts";
 
@@ -20,4 +22,33 @@ const seeds = (guid: string): Uint8Array[] => {
 describe("laws of the section types", () => {
   for (const type of sectionTypes)
     if (type.layout !== (PlatformMemory as unknown)) lawsOf([[type.name, type.layout]], { runs: 60, seeds: type.guids.flatMap(seeds) });
+});
+
+describe("words for any bytes", () => {
+  const types = [...sectionTypes];
+  test("summary and explain never throw, whatever the body, and say nothing silly", () => {
+    const body = fc.oneof(
+      fc.uint8Array({ maxLength: 300 }),
+      // Small numbers make counts and types plausible.
+      fc.uint8Array({ maxLength: 400 }).map((bytes) => bytes.map((byte) => (byte < 160 ? byte & 15 : byte))),
+    );
+    fc.assert(
+      fc.property(fc.nat(types.length - 1), body, (which, bytes) => {
+        const type = types[which]!;
+        const value = parse(type.layout, bytes, 0, bytes.length, { findings: [] }) as never;
+        const words = [type.summary?.(value) ?? "", ...(type.explain?.(value) ?? []).flatMap((tree) => treeLines(tree))].join("\n");
+        expect(words, `${type.name} ${Buffer.from(bytes).toString("hex")}`).not.toMatch(/undefined|NaN|\[object|(^|, ),|null/);
+      }),
+      { numRuns: 4000, seed: 11 },
+    );
+  });
+  test("every truncation of an example", () => {
+    for (const type of types)
+      for (const seed of type.guids.flatMap(seeds))
+        for (let length = 0; length <= seed.length; length += 1 + (length >> 4)) {
+          const value = parse(type.layout, seed, 0, length, { findings: [] }) as never;
+          const words = [type.summary?.(value) ?? "", ...(type.explain?.(value) ?? []).flatMap((tree) => treeLines(tree))].join("\n");
+          expect(words, `${type.name} cut to ${length}`).not.toMatch(/undefined|NaN|\[object|(^|, ),|null/);
+        }
+  });
 });

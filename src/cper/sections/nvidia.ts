@@ -293,7 +293,7 @@ export const nvidiaSections: readonly SectionType[] = [
         body.signature ?? "",
         body.sourceDevice === undefined ? "" : valueLabel(EVENT_DEVICE, body.sourceDevice),
         info.socket === undefined ? "" : `socket ${info.socket}`,
-        info.sourcePartition === undefined ? "" : `partition ${info.sourcePartition}.${info.sourceSubPartition}`,
+        info.sourcePartition === undefined || info.sourceSubPartition === undefined ? "" : `partition ${info.sourcePartition}.${info.sourceSubPartition}`,
         ...(xids(body.contexts).length > 0 ? xids(body.contexts) : [`type ${hexNumber(body.type ?? 0)}, subtype ${hexNumber(body.subtype ?? 0)}`]),
       ]
         .filter((part) => part !== "")
