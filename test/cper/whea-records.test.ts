@@ -78,12 +78,12 @@ describeShared("Windows records", () => {
     }
   });
 
-  test("version 1, Intel, bank 9", () => {
+  test("version 1, Intel, bank 20", () => {
     const { record } = read("mspytool-cmc-proc-x64-mca.bin");
     const body = bodyOf<WheaMachineCheck>(record, "wheaMachineCheck");
-    expect(body).toMatchObject({ version: 1, cpuVendor: "intel" });
-    // The bus check Windows derived from this status says: generic participation, I/O, level 3.
-    expect(words(record).join("\n")).toMatch(/bank \d+: corrected, /);
+    expect(body).toMatchObject({ version: 1, cpuVendor: "intel", bank: 20, status: 0xc800034000310e0fn });
+    // The bus check Windows derived from this status, 0x6e0c0079e: generic participation, other address space, level 3, overflow, no time-out.
+    expect(words(record)).toContain("bank 20: corrected, bus or interconnect error, generic error, other, generic participation, generic level, no time-out");
   });
 
   test("289 bytes: version 3 before its release", () => {

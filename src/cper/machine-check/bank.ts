@@ -198,18 +198,19 @@ export function bankTree(label: string, bank: BankRegisters): Tree {
   add("status", amd ? AmdStatus : IntelStatus, bank.status);
   const reading = readBank(bank);
   const rootPort = Number(bank.status & 0xefffn) === ROOT_PORT_ERROR;
-  if (bank.address) {
-    const marked = (bank.status >> 58n) & 1n;
-    children.push({ label: "address", text: hexNumber(reading.address ?? bank.address), ...(marked === 0n && { note: "present, but not marked valid" }) });
-  }
-  add("misc", amd ? AmdMisc0 : rootPort ? IntelRootPortMisc : IntelMisc, bank.misc);
+  const hasAddress = reading.address !== undefined;
+  if (bank.address)
+    children.push({ label: "address", text: hexNumber(reading.address ?? bank.address), ...(!hasAddress && { note: "present, but not marked valid" }) });
+  // Without an address Intel's misc register means something else on every model.
+  if (amd || rootPort || hasAddress) add("misc", amd ? AmdMisc0 : rootPort ? IntelRootPortMisc : IntelMisc, bank.misc);
+  else if (bank.misc) children.push({ label: "misc", text: hexNumber(bank.misc) });
   add("IPID", AmdIpId, bank.ipId);
   add("configuration", AmdConfiguration, bank.configuration);
   if (bank.syndrome)
     children.push({
       label: "syndrome",
       text: hexNumber(bank.syndrome),
-      ...(amd && ((bank.status >> 53n) & 1n) === 0n && { note: "present, but not marked valid" }),
+      ...(!readRegister(AmdStatus, bank.status).syndromeValid && { note: "present, but not marked valid" }),
     });
   return { label, text: bankSummary(bank), children };
 }
