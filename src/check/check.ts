@@ -53,19 +53,8 @@ const FW_CFG_NAMES = new Map(Object.values(FILE).flatMap((name) => [[name, name]
 export function fwCfgNameOf(path: string): string | undefined {
   const parts = path.split(/[\\/]/);
   for (let from = 0; from < parts.length; from++) {
-    const found =
-      FW_CFG_NAMES.get(
-        parts
-          .slice(from)
-          .join("/")
-          .replace(/^fwcfg_/, ""),
-      ) ??
-      FW_CFG_NAMES.get(
-        parts
-          .slice(from)
-          .join("/")
-          .replace(/\.bin$/, ""),
-      );
+    const name = parts.slice(from).join("/");
+    const found = FW_CFG_NAMES.get(name.replace(/^fwcfg_/, "").replace(/\.bin$/, ""));
     if (found !== undefined) return found;
   }
   return undefined;

@@ -25,7 +25,7 @@ const tables = [
 const UNSAYABLE = /fwts-hest-0002|ProLiant-DL165|H8QG6|X8SIL/;
 
 describe.skipIf(!haveShared || !haveIasl)("what iasl compiles from our source", () => {
-  test.each(tables)("%s/%s is the table itself", (folder, name) => {
+  test.each(tables)("%s/%s is the table itself", { timeout: 30_000 }, (folder, name) => {
     const table = shared(folder, name);
     if (UNSAYABLE.test(name) && name.includes("HEST")) return expect(() => aslSource(table)).toThrow(/insists on zero in the reserved bits/);
     const { bytes, output } = iaslCompile(aslSource(table));

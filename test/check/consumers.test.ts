@@ -64,7 +64,7 @@ describe.skipIf(!haveIasl || !haveShared)("whatever iasl rejects, we reject", ()
       .filter((_, i) => i % 4 === 0)
       .map((name) => ["guest/oracle/hest", name] as const),
   ];
-  test.each(tables)("%s/%s", (folder, name) => {
+  test.each(tables)("%s/%s", { timeout: 30_000 }, (folder, name) => {
     const bytes = shared(folder, name);
     const { bytes: source, output } = iaslDisassemble(bytes);
     const text = source ? new TextDecoder("latin1").decode(source) : "";
