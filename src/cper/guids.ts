@@ -40,3 +40,11 @@ export const CREATORS: Readonly<Record<string, string>> = {
 export const ERROR_SOURCES: Readonly<Record<string, string>> = {
   "83c1603c-1552-48a7-87d1-14d9467d7765": "Windows storage port driver (StorPort)",
 };
+
+/** Layouts of firmware error records that UEFI leaves to the vendor, by the GUID in the record reference. */
+export const FIRMWARE_RECORDS: Readonly<Record<string, string>> = {
+  "8f87f311-c998-4d9e-a0c4-6065518c4f6d": "Intel crash log",
+  "26d769a7-c31a-43d0-9378-3c6c872eea4d": "Intel firmware record, not identified",
+  "024508e0-d564-42ed-b236-580d542bc9d6": "Intel firmware record, not identified",
+  "c121d261-1f16-4583-8848-e889d903bd19": "Arm RD-V3 management control processor firmware",
+};

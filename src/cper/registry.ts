@@ -24,6 +24,7 @@ import { pciBus, pciComponent } from "./sections/pci.ts";
 import { pcie } from "./sections/pcie.ts";
 import { processorGeneric } from "./sections/processor-generic.ts";
 import { vendorSections } from "./sections/vendor.ts";
+import { withVendorContents } from "./sections/vendor-contents.ts";
 
 const standard: readonly SectionType[] = [
   platformMemory,
@@ -53,4 +54,4 @@ const standard: readonly SectionType[] = [
   armRasNode,
 ];
 
-export const sectionTypes = new SectionRegistry([...standard, ...vendorSections(standard)]);
+export const sectionTypes = new SectionRegistry([...withVendorContents(standard), ...vendorSections(standard)]);
