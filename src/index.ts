@@ -28,6 +28,8 @@ export { type OsTable, type OsView, osView } from "./firmware/os-view.ts";
 export * from "./guest/report/report.ts";
 export { type Content, Formats, type JsonObject } from "./input/content.ts";
 export { type Document, Documents, documentsOf, documentToJson, encodeDocument, type ReadOptions, readDocument } from "./input/document.ts";
+export { Dice, type GeneratedForm, generate, generateBytes } from "./input/generate.ts";
+export { leavesOf } from "./input/leaves.ts";
 export { checkDocument } from "./input/schema-check.ts";
 export { schemas } from "./input/schemas.ts";
 export * from "./layout/index.ts";

@@ -1,6 +1,6 @@
 /** A hex dump in which every byte stands once, behind the name of its field. */
 import type { Content } from "../input/content.ts";
-import { leafText, type Span } from "../layout/index.ts";
+import { leafText, printable, type Span } from "../layout/index.ts";
 
 const ROW = 16;
 const digits = (bytes: Uint8Array) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(" ");
@@ -25,7 +25,7 @@ function* spanLines(span: Span, bytes: Uint8Array, width: number): Generator<str
   for (let at = span.offset; at < span.offset + span.size; at += ROW) {
     const row = digits(bytes.subarray(at, Math.min(at + ROW, span.offset + span.size)));
     const text = at === span.offset ? leafText(span) : undefined;
-    const name = at === span.offset ? `  ${span.path}${text === undefined ? "" : ` = ${text}`}` : "";
+    const name = at === span.offset ? `  ${span.path}${text === undefined ? "" : ` = ${printable(text)}`}` : "";
     yield `${at.toString(16).padStart(width, "0")}  ${row.padEnd(name === "" ? 0 : ROW * 3 - 1)}${name}`;
   }
 }

@@ -112,8 +112,11 @@ export function fieldTrees(layout: { readonly kind: "struct" | "sequence" }, val
   return out;
 }
 
+/** Text from a record for a terminal: control characters, which could move its cursor, as `\x1b`. */
+export const printable = (text: string): string => text.replace(/\p{Cc}/gu, (letter) => `\\x${letter.charCodeAt(0).toString(16).padStart(2, "0")}`);
+
 /** A tree as indented lines. */
 export function treeLines(tree: Tree, depth = 0): string[] {
-  const line = `${"  ".repeat(depth)}${tree.label}${tree.text === undefined ? "" : `: ${tree.text}`}${tree.note === undefined ? "" : ` (${tree.note})`}`;
-  return [line, ...(tree.children ?? []).flatMap((child) => treeLines(child, depth + 1))];
+  const line = `${tree.label}${tree.text === undefined ? "" : `: ${tree.text}`}${tree.note === undefined ? "" : ` (${tree.note})`}`;
+  return ["  ".repeat(depth) + printable(line), ...(tree.children ?? []).flatMap((child) => treeLines(child, depth + 1))];
 }

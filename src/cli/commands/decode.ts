@@ -1,6 +1,6 @@
 /** `apei decode`: any file people have, in words, as JSON, as a hex dump, or as other programs would show it. */
 import { type Document, documentsOf } from "../../input/document.ts";
-import { type Tree, treeLines, UsageError } from "../../layout/index.ts";
+import { printable, type Tree, treeLines, UsageError } from "../../layout/index.ts";
 import type { Args } from "../arguments.ts";
 import { readInput } from "../files.ts";
 import { type Command, EXIT, type Io } from "../io.ts";
@@ -14,7 +14,7 @@ interface View {
 }
 const wordsView: View = {
   *lines({ format, value, findings }) {
-    yield format.summary(value);
+    yield printable(format.summary(value));
     for (const tree of format.tree(value)) yield* treeLines(tree);
     if (findings.length > 0) yield* treeLines(findingsTree(findings));
   },

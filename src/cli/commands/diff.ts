@@ -1,7 +1,7 @@
 /** `apei diff`: where two files differ, by the names of their fields. */
 import { differences } from "../../input/difference.ts";
 import { documentsOf } from "../../input/document.ts";
-import type { Json } from "../../layout/index.ts";
+import { type Json, printable } from "../../layout/index.ts";
 import { readInput } from "../files.ts";
 import { type Command, EXIT } from "../io.ts";
 import { registryWith } from "../section-modules.ts";
@@ -9,7 +9,7 @@ import { registryWith } from "../section-modules.ts";
 /** Characters of a value that are shown; whole lists and objects can be long. */
 const SHOWN = 100;
 const shown = (value: Json): string => {
-  const text = typeof value === "string" ? value : JSON.stringify(value);
+  const text = printable(typeof value === "string" ? value : JSON.stringify(value));
   return text.length > SHOWN ? `${text.slice(0, SHOWN)}… (${text.length} characters)` : text;
 };
 
