@@ -9,6 +9,6 @@ export { writeJson } from "./json-bytes.ts";
 export { JsonSink } from "./json-text.ts";
 export * from "./layout.ts";
 export * from "./section-registry.ts";
-export { fieldTrees, isVouched, leafText, type Tree, treeLines } from "./text.ts";
+export { fieldTrees, isVouched, leafText, printable, type Tree, treeLines } from "./text.ts";
 export { timestampBytes, timestampText } from "./timestamp.ts";
 export { bytesToHex, guidBytes, guidText, hexNumber, hexToBytes } from "./values.ts";
