@@ -38,5 +38,5 @@ const plain: readonly SectionType[] = [
   gb10,
 ];
 
-/** The types of vendors, some of which can hold sections of any type: of `others` too. */
-export const vendorSections = (others: readonly SectionType[]): readonly SectionType[] => [...plain, ...wheaPacketSections([...others, ...plain])];
+/** The types of vendors, some of which hold sections of other types: of `standard` too. */
+export const vendorSections = (standard: readonly SectionType[]): readonly SectionType[] => [...plain, ...wheaPacketSections(standard, plain)];

@@ -12,6 +12,7 @@ import {
   oneOf,
   orZero,
   type Parsed,
+  parse,
   type Root,
   ref,
   reserved,
@@ -23,7 +24,6 @@ import {
   u32,
   u64,
   valueLabel,
-  variant,
   window,
 } from "../../layout/index.ts";
 import { ERROR_SOURCE_TYPE } from "../error-source-type.ts";
@@ -52,35 +52,36 @@ export const WheaIpfSal = sequence("Windows IPF SAL Record", "WDK cperguid.h; It
 
 // ---- generic: an error status block inside a section ----
 
-/** Revisions of data entries whose header has a timestamp are those from major 3 on. */
-const FIRST_WITH_TIMESTAMP = 3;
-const MAJORS = 6;
-const MINORS = 16;
+/** From this revision on the header of a data entry ends with a timestamp. */
+const FIRST_WITH_TIMESTAMP = 0x0300;
+const TIMESTAMP = 8;
 type Cases = Readonly<Record<string, SectionType["layout"]>>;
 
 /** The types that take a body of any length, by each of their GUIDs. */
 const casesOf = (types: readonly SectionType[]): Cases =>
   Object.fromEntries(types.filter((type) => type.length === undefined).flatMap((type) => type.guids.map((id) => [id.toLowerCase(), type.layout])));
 
-function statusBlockLayout(types: readonly SectionType[]) {
-  const cases = casesOf(types);
-  const entry = (header: typeof ErrorDataEntryHeader | typeof ErrorDataEntryHeaderV3) =>
-    sequence(header.name, header.doc, {
-      ...(header.fields as typeof ErrorDataEntryHeader.fields),
-      data: window(ref("errorDataLength"), choice(ref("sectionType"), "The error data", cases as never)),
-    });
-  const plain = entry(ErrorDataEntryHeader);
-  const timed = entry(ErrorDataEntryHeaderV3);
-  const byRevision: Record<string, typeof plain> = {};
-  for (let major = 0; major < MAJORS; major++)
-    for (let minor = 0; minor < MINORS; minor++) byRevision[String((major << 8) | minor)] = major < FIRST_WITH_TIMESTAMP ? plain : timed;
-  return sequence("Windows Generic Error", `WDK ntddk.h, WHEA_GENERIC_ERROR; ${ErrorStatusBlockHeader.doc}`, {
+const statusBlockLayout = (types: readonly SectionType[]) =>
+  sequence("Windows Generic Error", `WDK ntddk.h, WHEA_GENERIC_ERROR; ${ErrorStatusBlockHeader.doc}`, {
     ...ErrorStatusBlockHeader.fields,
-    entries: window(ref("dataLength"), list(variant("revision", "Data entries", byRevision), "Data entries")),
+    entries: window(
+      ref("dataLength"),
+      list(
+        sequence(ErrorDataEntryHeader.name, ErrorDataEntryHeaderV3.doc, {
+          ...ErrorDataEntryHeader.fields,
+          // All of it or nothing: the revision, in units of a timestamp, from the first that has one.
+          revision3: window(
+            ref("revision", { scale: TIMESTAMP, bias: TIMESTAMP * (1 - FIRST_WITH_TIMESTAMP), most: TIMESTAMP }),
+            struct("Generic Error Data Entry Timestamp", TIMESTAMP, ErrorDataEntryHeaderV3.doc, { timestamp: ErrorDataEntryHeaderV3.fields.timestamp }),
+          ),
+          data: window(ref("errorDataLength"), choice(ref("sectionType"), "The error data", casesOf(types) as never)),
+        }),
+        "Data entries",
+      ),
+    ),
     beforeRawData: gap(ref("rawDataOffset")),
     rawData: blob("Raw data of the hardware", ref("rawDataLength")),
   });
-}
 
 interface Entry {
   readonly sectionType?: string;
@@ -216,11 +217,13 @@ interface Packet {
 }
 
 /**
- * The sections that can hold any other section; `types` are those they can hold.
- * @returns the generic section and the error packet
+ * The sections that hold what hardware or firmware delivered, some of them other sections.
+ * @param standard types that become part of the layout of what holds them
+ * @param others types that are only put into words there
  */
-export function wheaPacketSections(types: readonly SectionType[]): readonly SectionType[] {
-  const block = statusBlockLayout(types);
+export function wheaPacketSections(standard: readonly SectionType[], others: readonly SectionType[]): readonly SectionType[] {
+  const block = statusBlockLayout(standard);
+  const types = [...standard, ...others];
   const packet = sequence("Windows Error Packet", "WDK ntddk.h, WHEA_ERROR_PACKET", {
     signature: oneOf(4, "Which form the packet has", PACKET_SIGNATURE),
     packet: choice(ref("signature"), "The packet", { version1: FirstPacket, version2: secondPacket(block as unknown as Root) as never }),
@@ -231,7 +234,7 @@ export function wheaPacketSections(types: readonly SectionType[]): readonly Sect
   const entriesOf = (entries: readonly Entry[] | undefined) =>
     (entries ?? []).map(({ sectionType = "", data }) => {
       const type = byGuid.get(sectionType);
-      const known = type && data && !(data instanceof Uint8Array) ? { type, data: data as never } : undefined;
+      const known = type && data ? { type, data: (data instanceof Uint8Array ? parse(type.layout, data) : data) as never } : undefined;
       return {
         title: type?.title ?? `unknown type ${sectionType}`,
         summary: known?.type.summary?.(known.data) ?? "",
