@@ -181,7 +181,8 @@ function parseParts(node: Root, input: Uint8Array, start: number, end: number, s
       runs.push(run);
       next += run.size;
       if (!whole) {
-        report(state, next, `the ${node.name} is cut short: ${next - start} bytes of whole fields, ${end - start} bytes in all`);
+        if (node.kind !== "struct" || !node.ends?.includes(end - start))
+          report(state, next, `the ${node.name} is cut short: ${next - start} bytes of whole fields, ${end - start} bytes in all`);
         return { value, next, complete: false, implied };
       }
     } else {

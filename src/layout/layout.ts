@@ -74,6 +74,8 @@ export interface StructNode extends Common {
   readonly kind: "struct";
   readonly size: number;
   readonly name: string;
+  /** Sizes at which earlier revisions of the specification end it: so short, it is whole. */
+  readonly ends?: readonly number[];
   readonly fields: Readonly<Record<string, FixedNode>>;
 }
 export type FixedNode = UintNode | EnumNode | BitsNode | GuidNode | TextNode | TimestampNode | BytesNode | ReservedNode | ArrayNode | StructNode;
@@ -289,6 +291,9 @@ export function struct<const F extends FixedFields>(name: string, size: number, 
   if (sum !== size) throw new TypeError(`${name}: the fields take ${sum} bytes, the specification says ${size}`);
   return { kind: "struct", size, doc, name, fields } as unknown as Struct<F>;
 }
+
+/** Name the sizes at which earlier revisions of the specification end a structure. */
+export const endingAlso = <F extends FixedFields>(node: Struct<F>, ...sizes: number[]): Struct<F> => ({ ...node, ends: sizes });
 
 /** Refer to an earlier field of the sequence for a count, a length or a choice. */
 export const ref = (path: string, change: { scale?: number; bias?: number; most?: number } = {}): Ref => ({

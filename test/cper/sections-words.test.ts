@@ -464,3 +464,16 @@ describe("others", () => {
     expect(typeOf("pciComponent").summary!(pci as never)).toBe("0000:01:02.3 (8086:1234), 1 registers");
   });
 });
+
+describe("memory sections of earlier revisions", () => {
+  test("73 bytes are a whole one, 77 are not", () => {
+    const findings = (size: number) => {
+      const out: { message: string }[] = [];
+      parse(typeOf("platformMemory").layout, new Uint8Array(size), 0, size, { findings: out as never });
+      return out.map(({ message }) => message);
+    };
+    expect(findings(73)).toEqual([]);
+    expect(findings(80)).toEqual([]);
+    expect(findings(77)).toEqual(["the Platform Memory Error is cut short: 76 bytes of whole fields, 77 bytes in all"]);
+  });
+});

@@ -25,10 +25,14 @@ export interface LawOptions {
   readonly seeds?: readonly Uint8Array[];
 }
 
+/** toEqual compares element by element, far slower than what is tested: only a difference is worth that. */
+const same = (actual: Uint8Array, expected: Uint8Array) => {
+  if (Buffer.compare(actual, expected) !== 0) expect(actual).toEqual(expected);
+};
 const tiles = (root: Root, value: object, length: number) => {
   let at = 0;
   for (const span of spans(root, value)) {
-    expect(span.offset, span.path).toBe(at);
+    if (span.offset !== at) expect.fail(`${span.path} is at ${span.offset}, not ${at}`);
     at += span.size;
   }
   expect(at).toBe(length);
@@ -43,16 +47,16 @@ export function lawsOf(layouts: readonly (readonly [name: string, layout: { read
     const holds = (bytes: Uint8Array) => {
       const findings: Finding[] = [];
       const value = parse(layout as never, bytes, 0, bytes.length, { findings }) as object;
-      expect(encode(layout as never, value as never)).toEqual(bytes);
+      same(encode(layout as never, value as never), bytes);
       const jsonText = JSON.stringify(toJson(layout, value));
       const sink = new JsonSink(8);
       writeJson(layout, sink, bytes, new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length);
       expect(new TextDecoder().decode(sink.bytes.subarray(0, sink.at))).toBe(jsonText);
       const json = JSON.parse(jsonText) as Json;
       if (!accepts(json)) expect.fail(`${JSON.stringify(accepts.errors?.[0])} for ${JSON.stringify(json)}`);
-      expect(encode(layout as never, fromJson(layout, json))).toEqual(bytes);
+      same(encode(layout as never, fromJson(layout, json)), bytes);
       tiles(layout, value, bytes.length);
-      if (layout.kind === "struct" && bytes.length !== layout.size) expect(findings.length).toBeGreaterThan(0);
+      if (layout.kind === "struct" && bytes.length !== layout.size && !layout.ends?.includes(bytes.length)) expect(findings.length).toBeGreaterThan(0);
       expect(
         fieldTrees(layout, value)
           .flatMap((tree) => treeLines(tree))

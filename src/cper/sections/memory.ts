@@ -2,6 +2,7 @@
 import {
   bits,
   type Encodable,
+  endingAlso,
   hexNumber,
   oneOf,
   orZero,
@@ -76,7 +77,7 @@ export const MEMORY_ERROR_TYPE = {
   physicalMemoryMapOutEvent: [15, "physical memory map-out event"],
 } as const;
 
-export const PlatformMemory = struct("Platform Memory Error", 80, "UEFI 2.11 N.2.5", {
+const PlatformMemoryFields = struct("Platform Memory Error", 80, "UEFI 2.11 N.2.5", {
   validation: bits(8, "Which fields hold data", {
     errorStatus: 0,
     physicalAddress: 1,
@@ -121,6 +122,8 @@ export const PlatformMemory = struct("Platform Memory Error", 80, "UEFI 2.11 N.2
   cardHandle: orZero(u16("SMBIOS type 16 handle of the memory array")),
   moduleHandle: orZero(u16("SMBIOS type 17 handle of the memory device")),
 });
+/** Up to UEFI 2.2 the section ended after the kind of error. */
+export const PlatformMemory = endingAlso(PlatformMemoryFields, 73);
 export type PlatformMemory = Parsed<typeof PlatformMemory>;
 export type PlatformMemoryInput = Encodable<typeof PlatformMemory>;
 
