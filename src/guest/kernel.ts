@@ -5,6 +5,7 @@
 
 import type { NotificationName } from "../acpi/notification.ts";
 import { type BLOCK_SEVERITY, type ErrorDataEntry, type ErrorStatusBlock, parseErrorStatusBlock, statusBlockFormat } from "../acpi/status-block.ts";
+import { serrorVerdict } from "../arm64/syndrome.ts";
 import { sectionTypes } from "../cper/registry.ts";
 import type { ArmProcessor } from "../cper/sections/arm-processor.ts";
 import { platformMemory } from "../cper/sections/memory.ts";
@@ -138,17 +139,40 @@ export class GuestKernel {
       if (kind === "polled") return device.id === selector;
       return (kind !== "externalInterrupt" && kind !== "sdei") || device.source.notification.vector === selector;
     });
-    if (kind === "sea" && !interrupted.user) return this.#unexplained("the abort was taken in the kernel itself: firmware is not asked");
+    if (kind === "sea" && !interrupted.user) return this.#unexplained("the kernel itself was interrupted: firmware is not asked", interrupted);
     const handlings = asked.map((device) => this.#guarded(() => this.#look(device, NMI_LIKE.has(device.notification))) ?? nothing);
     const records = handlings.reduce((sum, handling) => sum + handling.records, 0);
     const finish = () => {
       for (const handling of handlings) this.#guarded(() => handling.finish());
     };
     if (kind !== "sea") return { records, claimed: records > 0, finish };
-    if (records === 0) return this.#unexplained("no SEA source had a record");
-    if (interrupted.interruptsMasked) return { ...this.#unexplained("interrupts were masked: the record cannot be finished before returning"), finish };
+    if (records === 0) return this.#unexplained("no SEA source had a record", interrupted);
+    if (interrupted.interruptsMasked) {
+      this.#say("message", "APEI work queued but not completed");
+      return { ...this.#unexplained("interrupts were masked, so the record waits", interrupted), records, finish };
+    }
     if (!this.panicked) this.#say("claimed", "the abort is explained by firmware; the program's fate hangs on the record");
     return { records, claimed: true, finish };
+  }
+
+  /** An SError arrived. No error source is asked: the kernel knows no source that notifies so. @param syndrome ESR_EL1. */
+  serror(syndrome: bigint): void {
+    const verdict = serrorVerdict(syndrome);
+    if (verdict.linux === "panic") {
+      this.panicked = true;
+      this.#say("panic", `SError, ${verdict.words}: the kernel ${verdict.linuxWords}`);
+    } else this.#say("logged", `SError, ${verdict.words}: the kernel ${verdict.linuxWords}; it asks no error source`);
+  }
+
+  /** A machine check arrived (Linux arch/x86 mce behaviour). */
+  machineCheck(address: bigint, required: boolean): void {
+    const page = address >> PAGE_SHIFT;
+    this.isolatedPages.add(page);
+    this.#say(
+      "isolated",
+      `machine check, action ${required ? "required" : "optional"}: page ${hexNumber(page)} is isolated${required ? ", the program that touched it is told" : ""}`,
+      { address },
+    );
   }
 
   /** A guest that owed an acknowledgement gives it after all. */
@@ -162,8 +186,13 @@ export class GuestKernel {
     });
   }
 
-  #unexplained(why: string): Handling {
-    this.#say("killed", `the external abort is not explained (${why}): the program gets SIGBUS, or the kernel dies if it was the kernel's`);
+  /** The abort handler goes on as if there were no firmware. */
+  #unexplained(why: string, { user }: Interrupted): Handling {
+    if (user) this.#say("killed", `the external abort is not explained (${why}): the program gets SIGBUS`);
+    else {
+      this.panicked = true;
+      this.#say("panic", `Internal error: synchronous external abort (${why}): the kernel dies`);
+    }
     return nothing;
   }
 

@@ -24,6 +24,10 @@ export interface MonitorPolicy {
   readonly memoryRecord: "qemu" | "exact";
   /** Whether the fault address register of the guest tells the virtual address, when it is known. */
   readonly tellsVirtualAddress: boolean;
+  /** Whether an x86 guest gets machine checks instead of records. */
+  readonly machineChecks: boolean;
+  /** Whether HCR_EL2 and VSESR_EL2 are the monitor's host's own: without that no virtual SError. */
+  readonly ownsHypervisor: boolean;
   /** What follows when an action-required error cannot be recorded. */
   readonly recordFailure: "abort" | "exit" | "continue";
 }
@@ -36,6 +40,8 @@ const QEMU = {
   actionOptional: "none",
   memoryRecord: "qemu",
   tellsVirtualAddress: false,
+  machineChecks: true,
+  ownsHypervisor: true,
   recordFailure: "abort",
 } as const;
 
@@ -55,6 +61,8 @@ export const PRESETS = {
     actionOptional: "gsiv",
     memoryRecord: "exact",
     tellsVirtualAddress: true,
+    machineChecks: false,
+    ownsHypervisor: true,
     recordFailure: "continue",
   },
 } as const satisfies Readonly<Record<string, MonitorPolicy>>;
@@ -89,11 +97,14 @@ export interface MonitorView {
   readonly handedOff: boolean;
   readonly sources: readonly { readonly id: number; readonly notification: NotificationName }[];
   readonly interruptsMasked: boolean;
+  readonly architecture?: "arm64" | "x86";
 }
 
 export interface Decision {
   readonly record?: { readonly source: number; readonly block: Uint8Array };
   readonly notification?: NotificationName;
+  /** x86: a machine check at this address instead of a record. */
+  readonly machineCheck?: { readonly code: "actionRequired" | "actionOptional"; readonly address: bigint };
   /** The virtual address the guest's fault address register will hold. */
   readonly faultAddress?: bigint;
   /** The page is remapped at the next reset (QEMU's hwpoison list). */
@@ -114,6 +125,13 @@ export function decide(policy: MonitorPolicy, error: HostError, view: MonitorVie
   const required = error.kind === "seaExit" || error.code === "actionRequired";
   const { physical, virtual } = error.address;
   const inRam = error.kind === "seaExit" || error.inRam !== false;
+  if (view.architecture === "x86" && policy.machineChecks && error.kind === "sigbus" && inRam && physical !== undefined)
+    return {
+      poisoned: physical,
+      machineCheck: { code: error.code, address: physical },
+      messages: [],
+      consequences: ["an x86 guest has no error sources here: it gets a machine check"],
+    };
   if (!view.ras || !view.handedOff || !inRam) {
     const why = !view.ras ? "the machine has no RAS features" : !inRam ? "the address is not guest memory" : "the firmware has not written the address back";
     return required
@@ -130,6 +148,8 @@ export function decide(policy: MonitorPolicy, error: HostError, view: MonitorVie
     notification = "sea";
     consequences.push("the vCPU masks interrupts and cannot go on past this access: SEA instead, which nothing masks");
   }
+  if (notification === "sei" && !policy.ownsHypervisor)
+    return { ...poisoned, messages: ["no virtual SError: HCR_EL2 and VSESR_EL2 are not this host's own"], consequences: ["the guest is not informed"] };
   const source = view.sources.find((candidate) => candidate.notification === notification);
   if (!source)
     return {

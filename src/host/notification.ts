@@ -48,7 +48,7 @@ export const NOTIFICATION_KIND: Readonly<Record<NotificationName, NotificationKi
   gpioSignal: { arrival: "now", maskedBy: "interrupts", needs: ["hedDevice", "generalEvents"], words: "an event of the generic event device" },
   sea: { arrival: "now", maskedBy: "nothing", needs: ["arm64", "abortHandler"], words: "a synchronous external abort" },
   sei: { arrival: "now", maskedBy: "serror", needs: ["arm64", "serrorVector"], words: "an SError interrupt" },
-  gsiv: { arrival: "now", maskedBy: "interrupts", needs: ["interruptRoute", "hedDevice"], words: "a GSIV the hardware error device listens to" },
+  gsiv: { arrival: "now", maskedBy: "interrupts", needs: ["interruptRoute", "hedDevice"], words: "an interrupt of the hardware error device" },
   sdei: { arrival: "now", maskedBy: "events", needs: ["arm64", "eventRegistered"], words: "a software delegated exception" },
 };
 

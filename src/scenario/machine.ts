@@ -34,8 +34,12 @@ const PLAIN_TABLES: Readonly<Record<string, () => Uint8Array>> = {
   FACP: () => buildTable("FACP", { header: { revision: 6 }, body: "00".repeat(FADT_LENGTH - 36) }),
 };
 
-/** The fw_cfg files of the hand-off. @throws EncodeError for sources that cannot be. */
-export function machineFiles(machine: MachineChoice, policy: MonitorPolicy): ReadonlyMap<string, FwCfgFile> {
+/** The fw_cfg files of the hand-off. @param devices tables of further devices by signature. @throws EncodeError for sources that cannot be. */
+export function machineFiles(
+  machine: MachineChoice,
+  policy: MonitorPolicy,
+  devices: Readonly<Record<string, Uint8Array>> = {},
+): ReadonlyMap<string, FwCfgFile> {
   const errorSources = sourcesFor(machine, policy).map(
     ({ id, notification, version, vector, pollInterval, blockLength, ...more }): SourceDescription => ({
       id,
@@ -49,11 +53,16 @@ export function machineFiles(machine: MachineChoice, policy: MonitorPolicy): Rea
     machine: machine.architecture === "x86" ? "q35" : "virt",
     handOff: policy.handOff === "hardwareErrors" ? "hardwareErrors" : "hest",
     ...(machine.ras !== false && { errorSources }),
-    tables: [{ file: "DSDT" }, { file: "FACP" }, ...(machine.ras !== false ? [{ hest: true as const }] : [])],
+    tables: [
+      { file: "DSDT" },
+      { file: "FACP" },
+      ...(machine.ras !== false ? [{ hest: true as const }] : []),
+      ...Object.keys(devices).map((file) => ({ file })),
+    ],
   };
   return buildHandOff(description, (name) => {
-    const table = PLAIN_TABLES[name];
+    const table = devices[name] ? () => devices[name]! : PLAIN_TABLES[name];
     if (!table) throw new UsageError(`there is no table ${name}`);
-    return table();
+    return table().slice();
   }).files;
 }

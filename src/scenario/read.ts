@@ -1,7 +1,11 @@
 /** From the text of a scenario file to a scenario, with errors a person understands. */
-import type { ErrorObject } from "ajv";
+import type { ErrorObject, ValidateFunction } from "ajv";
 import { UsageError } from "../layout/index.ts";
 import { SCENARIO_SCHEMA, type Scenario } from "./schema.ts";
+
+let compiled: Promise<ValidateFunction> | undefined;
+const validator = (): Promise<ValidateFunction> =>
+  (compiled ??= import("ajv/dist/2020.js").then(({ Ajv2020 }) => new Ajv2020({ strict: false, verbose: true, allErrors: true }).compile(SCENARIO_SCHEMA)));
 
 /** @throws UsageError naming the member that is wrong. */
 export async function readScenario(text: string): Promise<Scenario> {
@@ -11,8 +15,7 @@ export async function readScenario(text: string): Promise<Scenario> {
   } catch (error) {
     throw new UsageError(`is not JSON: ${(error as Error).message}`);
   }
-  const { Ajv2020 } = await import("ajv/dist/2020.js");
-  const accepts = new Ajv2020({ strict: false, verbose: true, allErrors: true }).compile(SCENARIO_SCHEMA);
+  const accepts = await validator();
   if (!accepts(json)) throw new UsageError(sentence(deepest(accepts.errors ?? [])));
   return json as Scenario;
 }

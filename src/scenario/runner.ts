@@ -1,23 +1,29 @@
 /** Puts firmware, guest and host on one machine, lets the events of a scenario happen, and keeps the timeline. */
 import type { NotificationName } from "../acpi/notification.ts";
 import { type ErrorStatusBlock, parseErrorStatusBlock } from "../acpi/status-block.ts";
-import { decodeEsr } from "../arm64/syndrome.ts";
+import type { Injection } from "../arm64/exception-entry.ts";
+import { KVM_LAYOUTS } from "../arm64/kvm-layouts.ts";
+import { decodeEsr, encodeEsr } from "../arm64/syndrome.ts";
 import { sectionTypes } from "../cper/registry.ts";
-import { boot } from "../firmware/boot.ts";
+import { boot, FIRMWARES } from "../firmware/boot.ts";
 import type { Blob } from "../firmware/frame.ts";
 import { type GuestEvent, GuestKernel, type GuestStep, type Handling } from "../guest/kernel.ts";
-import { syntheticAbort } from "../host/abort.ts";
+import type { InjectedError } from "../host/einj-device.ts";
 import { type Account, ErrorSourceDevice, type Locate, type SourceEvent } from "../host/error-source.ts";
 import { inHardwareErrors, inHest, inHestAsQemu, sourcesOf } from "../host/locate.ts";
+import { finishMachineCheck, injectMachineCheck } from "../host/machine-check.ts";
 import { memoryRecord } from "../host/memory-record.ts";
 import { type Decision, decide, type ErrorAddress, type HostError, type MonitorPolicy, PRESETS } from "../host/monitor.ts";
 import { NEED, type Need, NOTIFICATION_KIND, NotificationController, type Signal, type Subject } from "../host/notification.ts";
-import { hexNumber, hexToBytes, UsageError } from "../layout/index.ts";
+import { decode, hexNumber, hexToBytes, UsageError } from "../layout/index.ts";
 import { FILE } from "../loader/fw-cfg.ts";
 import type { FwCfgDevice } from "../machine/fw-cfg-device.ts";
-import type { GuestMemory } from "../machine/memory.ts";
+import { q35 } from "../machine/machines.ts";
+import { type GuestMemory, SparseMemory } from "../machine/memory.ts";
+import { PlatformDevices } from "./devices.ts";
 import { machineFiles, sourcesFor } from "./machine.ts";
-import type { GuestChoice, Moment, MonitorChoice, Number64, RecordEvent, Scenario, VcpuState } from "./schema.ts";
+import { injectionData, injectionWords, kvmMachine, Processor } from "./processor.ts";
+import type { GuestChoice, Moment, MonitorChoice, Number64, RecordEvent, Scenario } from "./schema.ts";
 import { type Lane, Timeline, type TimelineEntry } from "./timeline.ts";
 
 export interface RunResult {
@@ -53,8 +59,10 @@ interface Notice {
   readonly vcpu: number;
   readonly notification: NotificationName | undefined;
   readonly faultAddress: bigint | undefined;
-  readonly fetch: boolean;
+  /** How an exit for an external abort is answered. */
+  readonly answer?: "data" | "instruction" | undefined;
 }
+const PLAIN_NOTICE: Notice = { vcpu: 0, notification: undefined, faultAddress: undefined };
 
 interface Due {
   readonly at: number;
@@ -72,7 +80,7 @@ class Run {
   readonly #policy: MonitorPolicy;
   readonly #timeline: Timeline;
   readonly #records: RunResult["records"][number][] = [];
-  readonly #vcpus: VcpuState[];
+  readonly #vcpus: Processor[];
   readonly #controllers = new Map<NotificationName, NotificationController>();
   #now = 0;
   #queue: Due[] = [];
@@ -85,16 +93,18 @@ class Run {
   #subjects: Subject[] = [];
   #handedOff = false;
   #rechecking = false;
-  /** Of the abort that is being raised. */
-  #fault: bigint | undefined;
-  #fetch = false;
+  /** What is told with the notification that is being raised. */
+  #notice: Notice = PLAIN_NOTICE;
+  #answered = false;
+  #platform!: PlatformDevices;
 
   constructor(scenario: Scenario) {
     this.#scenario = scenario;
     this.#policy = policyOf(scenario.monitor);
     this.#timeline = new Timeline(() => this.#now);
-    this.#vcpus = [...(scenario.machine?.vcpus ?? [{}])];
-    if (this.#vcpus.length === 0) this.#vcpus.push({});
+    const kvm = kvmMachine(scenario.machine?.kvm);
+    const vcpus = scenario.machine?.vcpus ?? [];
+    this.#vcpus = (vcpus.length > 0 ? vcpus : [{}]).map((state) => new Processor(kvm, state));
     this.#guest = scenario.guest ?? {};
   }
 
@@ -132,10 +142,14 @@ class Run {
   #setUp(): void {
     const { machine = {} } = this.#scenario;
     const ras = machine.ras !== false;
-    const files = machineFiles(machine, this.#policy);
+    const firmware = machine.firmware ?? "generic";
+    const board = machine.architecture === "x86" ? q35() : FIRMWARES[firmware].machine();
+    const ram = new SparseMemory(board.ram);
+    this.#platform = new PlatformDevices(machine, board.ram, ram, this.#timeline, (error) => this.#injected(error));
+    const files = machineFiles(machine, this.#policy, this.#platform.tables);
     const placements = new Map(Object.entries(machine.place ?? {}).map(([name, address]) => [name, BigInt(address)]));
-    const booted = boot(files, { firmware: machine.firmware ?? "generic", placements });
-    this.#memory = booted.memory;
+    const booted = boot(files, { firmware, machine: board, memory: ram, placements });
+    this.#memory = this.#platform.memory;
     for (const blob of booted.placements.values()) this.#placed(blob);
     if (booted.state !== "acpi") this.#say("firmware", undefined, "failed", `no ACPI: ${booted.failure}`, { bad: true });
     for (const { file, value } of booted.writtenPointers)
@@ -162,6 +176,7 @@ class Run {
       },
     );
     if (booted.rsdpAddress !== undefined) this.#kernel.boot(booted.rsdpAddress);
+    this.#platform.start(booted.tables);
     for (const { source, milliseconds } of this.#kernel.timers) this.#poll(source, milliseconds, milliseconds);
   }
 
@@ -239,6 +254,8 @@ class Run {
     }
     if (moment.seaExit) this.#seaExit(moment.seaExit);
     if (moment.record) this.#userRecord(moment.record);
+    if (moment.inject) this.#platform.inject(moment.inject);
+    if (moment.erst) this.#platform.store(moment.erst);
     if (moment.vcpu) this.#changeVcpu(moment.vcpu);
     if (moment.guest) {
       this.#guest = { ...this.#guest, ...moment.guest };
@@ -252,25 +269,63 @@ class Run {
     if (moment.guestWrites) this.#guestWrites(moment.guestWrites);
   }
 
-  #seaExit({ esr: given, vcpu = 0, ...where }: NonNullable<Moment["seaExit"]>): void {
-    const physical = big(where.guestPhysicalAddress);
+  #seaExit({ esr: given, vcpu = 0, claimedByHost = false, ...where }: NonNullable<Moment["seaExit"]>): void {
+    const processor = this.#processor(vcpu);
     const virtual = big(where.guestVirtualAddress);
-    const level = this.#vcpus[vcpu]?.level ?? "EL0";
-    const esr = big(given) ?? syntheticAbort({ level, faultAddress: virtual }).syndrome;
-    const decoded = decodeEsr(esr);
-    if (decoded.form !== "dataAbort" && decoded.form !== "instructionAbort") {
-      this.#say("monitor", undefined, "refused", `KVM exit with syndrome ${hexNumber(esr)}: no data or instruction abort, so no external abort of the guest`, {
-        bad: true,
+    const physical = big(where.guestPhysicalAddress);
+    const lower = (processor.state.level ?? "EL0") === "EL0";
+    const esr =
+      big(given) ??
+      encodeEsr("dataAbort", {
+        ec: lower ? "dataAbortLower" : "dataAbortCurrent",
+        il: true,
+        fsc: "externalAbort",
+        ...(virtual === undefined && { fnv: true }),
       });
+    this.#say("hardware", "kernel", "error", `abort taken from vCPU ${vcpu}, syndrome ${hexNumber(esr)}`, { data: { esr: hexNumber(esr) } });
+    const { kvm } = processor;
+    const result = kvm.takeAbort(
+      { esr, ...(virtual !== undefined && { far: virtual }), ...(physical !== undefined && { ipa: physical }) },
+      { claimedByHost, thread: `vcpu${vcpu}` },
+    );
+    if (result.outcome !== "exit to the monitor") {
+      const bad = result.outcome !== "claimed by the host";
+      this.#say("kernel", undefined, "kvm", `${result.outcome}: ${result.reasons.join("; ")}`, bad ? { bad: true } : {});
+      if (result.outcome !== "SError in the guest") return;
+      this.#say("kernel", "guest", "delivered", injectionWords(result.injection), { data: injectionData(result.injection), bad: true });
+      if (result.injection.taken) this.#kernel.serror(kvm.registers["ESR_EL1"] ?? 0n);
       return;
     }
-    // FnV in the exit's syndrome overrules an address that was given all the same.
-    const address = { physical, virtual: decoded.fields.fnv ? undefined : virtual };
-    this.#say("hardware", "kernel", "error", "synchronous external abort taken from the guest; host firmware does not claim it");
-    this.#say("kernel", "monitor", "seaExit", `KVM_EXIT_ARM_SEA on vCPU ${vcpu}, syndrome ${hexNumber(esr)}${addressWords(address)}`, {
-      data: { esr: hexNumber(esr) },
+    const layout = KVM_LAYOUTS[kvm.machine.dialect].sea;
+    const exit = decode(layout as typeof KVM_LAYOUTS.proposed.sea, result.exit);
+    const decoded = decodeEsr(exit.esr);
+    const fetch = decoded.form === "instructionAbort";
+    const unknown = (decoded.form === "dataAbort" || decoded.form === "instructionAbort") && decoded.fields.fnv === true;
+    const address = { physical: exit.flags.gpaValid ? exit.gpa : undefined, virtual: unknown || virtual === undefined ? undefined : exit.gva };
+    this.#say("kernel", "monitor", "seaExit", `KVM_EXIT_ARM_SEA on vCPU ${vcpu}${addressWords(address)}`, { data: { esr: hexNumber(exit.esr) } });
+    this.#answered = false;
+    this.#handle({ kind: "seaExit", address, fetch }, vcpu);
+    const waits = [...this.#device.state.values()].some(({ queue }) => queue.length > 0);
+    if (waits || this.#ended) return;
+    // The vCPU runs again: without an answer it is back at the same access.
+    const misuses = kvm.run(`vcpu${vcpu}`);
+    if (!this.#answered) for (const misuse of misuses) this.#say("kernel", undefined, "misuse", misuse, { bad: true });
+  }
+
+  /** An error the guest injected through EINJ. */
+  #injected({ type, address, mask }: InjectedError): void {
+    this.#say("controller", "monitor", "injected", `the trigger was pulled: ${type}`);
+    const severity = type.endsWith("Fatal") && !type.endsWith("NonFatal") ? "fatal" : type.endsWith("NonFatal") ? "recoverable" : "corrected";
+    const lsb = mask === undefined || mask === 0n ? undefined : trailingZeros(mask);
+    const block = memoryRecord({
+      physicalAddress: address,
+      addressLsb: lsb,
+      severity,
+      errorType: severity === "corrected" ? "singleBitEcc" : "multiBitEcc",
+      fruText: "EINJ",
     });
-    this.#handle({ kind: "seaExit", address, fetch: decoded.form === "instructionAbort" }, vcpu);
+    const notification = this.#policy.actionOptional === "none" ? undefined : this.#policy.actionOptional;
+    this.#handle({ kind: "record", block, notification }, 0);
   }
 
   #userRecord(event: RecordEvent): void {
@@ -282,17 +337,18 @@ class Run {
   }
 
   #handle(error: HostError, vcpu: number): void {
-    const state = this.#vcpus[vcpu];
-    if (!state) throw new UsageError(`event at ${this.#now} ms: there is no vCPU ${vcpu}`);
+    const { state } = this.#processor(vcpu);
     const decision = decide(this.#policy, error, {
       ras: this.#scenario.machine?.ras !== false,
       handedOff: this.#handedOff,
       sources: this.#subjects.map(({ source, type }) => ({ id: source, notification: type })),
       interruptsMasked: state.interruptsMasked === true,
+      architecture: this.#scenario.machine?.architecture ?? "arm64",
     });
     for (const message of decision.messages) this.#say("monitor", undefined, "message", message, { bad: true });
     for (const consequence of decision.consequences) this.#say("monitor", undefined, "consequence", consequence);
     if (decision.record) this.#record(decision, error, vcpu);
+    if (decision.machineCheck) this.#machineCheck(decision.machineCheck, vcpu);
     if (decision.end) this.#end(decision.end);
   }
 
@@ -302,7 +358,7 @@ class Run {
       vcpu,
       notification: decision.notification,
       faultAddress: decision.faultAddress,
-      fetch: error.kind === "seaExit" && error.fetch === true,
+      answer: error.kind !== "seaExit" ? undefined : error.fetch ? "instruction" : "data",
     };
     const required = error.kind === "seaExit" || (error.kind === "sigbus" && error.code === "actionRequired");
     const outcome = this.#device.record(source, block, notice);
@@ -328,11 +384,32 @@ class Run {
     }
   }
 
-  #end(how: "exit" | "abort"): void {
+  #processor(vcpu: number): Processor {
+    const processor = this.#vcpus[vcpu];
+    if (!processor) throw new UsageError(`event at ${this.#now} ms: there is no vCPU ${vcpu}`);
+    return processor;
+  }
+
+  #machineCheck({ code, address }: { readonly code: "actionRequired" | "actionOptional"; readonly address: bigint }, vcpu: number): void {
+    const states = this.#vcpus.map(({ machineChecks, state }) => Object.assign(machineChecks, { enabled: state.machineChecks !== false }));
+    const { outcome, messages, writes } = injectMachineCheck(states, vcpu, { vendor: this.#scenario.machine?.vendor ?? "intel", code, address });
+    for (const message of messages) this.#say("monitor", undefined, "message", message, { bad: true });
+    for (const write of writes)
+      this.#say(
+        "monitor",
+        "guest",
+        "delivered",
+        `machine check on vCPU ${write.vcpu}: bank ${write.bank} STATUS ${hexNumber(write.status)}, MCG_STATUS ${hexNumber(write.globalStatus)}${write.address === undefined ? "" : `, ADDR ${hexNumber(write.address)}, MISC ${hexNumber(write.misc ?? 0n)}`}`,
+      );
+    if (outcome === "reset") this.#end("reset");
+    if (outcome !== "injected") return;
+    this.#kernel.machineCheck(address, code === "actionRequired");
+    for (const write of writes) finishMachineCheck(states[write.vcpu]!);
+  }
+
+  #end(how: "exit" | "abort" | "reset"): void {
     this.#ended = true;
-    this.#say("monitor", undefined, how, how === "exit" ? "the monitor exits with status 1: the machine is gone" : "the monitor aborts: the machine is gone", {
-      bad: true,
-    });
+    this.#say("monitor", undefined, how, `${ENDS[how]}: the machine is gone`, { bad: true });
   }
 
   /** Look again for the sources that hold waiting records, until none is left. */
@@ -363,7 +440,7 @@ class Run {
       controller = new NotificationController(type, {
         has: this.#has,
         masks: (vcpu) => {
-          const { interruptsMasked = false, serrorMasked = false, eventsMasked = false } = this.#vcpus[vcpu] ?? {};
+          const { interruptsMasked = false, serrorMasked = false, eventsMasked = false } = this.#processor(vcpu).state;
           return { interrupts: interruptsMasked, serror: serrorMasked, events: eventsMasked };
         },
         deliver: (signal) => this.#deliver(signal),
@@ -373,7 +450,8 @@ class Run {
     return controller;
   }
 
-  #notify(source: number, { vcpu, notification, faultAddress, fetch }: Notice): void {
+  #notify(source: number, notice: Notice): void {
+    const { vcpu, notification } = notice;
     const own = this.#subjects.find((subject) => subject.source === source);
     const type = notification ?? own?.type;
     if (!type) {
@@ -386,10 +464,15 @@ class Run {
     this.#say("monitor", "controller", "raised", `source ${source} has a record: ${words}${subject.vector > 0 ? ` (${subject.vector})` : ""}`, {
       data: { source, type },
     });
-    this.#fault = faultAddress;
-    this.#fetch = fetch;
+    this.#notice = notice;
     const raised = controller.raise(subject, vcpu);
-    if (raised.state === "pending" && raised.until === "unmasked") this.#say("controller", undefined, "pending", `vCPU ${vcpu} masks it: it waits`);
+    if (raised.state === "pending" && raised.until === "unmasked")
+      this.#say(
+        "controller",
+        undefined,
+        "pending",
+        `vCPU ${vcpu} masks it: it waits${type === "sei" ? ` (${injectionWords(this.#processor(vcpu).serror().injection)}); it cannot be taken back` : ""}`,
+      );
     if (raised.state === "pending" && raised.until === "nextPoll") this.#say("controller", undefined, "pending", "the guest's next poll will find it");
     if (raised.state === "undeliverable")
       this.#say(
@@ -402,31 +485,55 @@ class Run {
   }
 
   #deliver({ type, source, vector, vcpu }: Signal): void {
-    const state = this.#vcpus[vcpu] ?? {};
+    const processor = this.#processor(vcpu);
+    const { state } = processor;
     const level = state.level ?? "EL0";
     if (type === "sea") {
-      const abort = syntheticAbort({ level, faultAddress: this.#fault, fetch: this.#fetch });
-      this.#say(
-        "controller",
-        "guest",
-        "delivered",
-        `abort on vCPU ${vcpu} at ${level}: ESR_EL1 ${hexNumber(abort.syndrome)}, ${abort.faultAddress === undefined ? "FAR_EL1 not valid (FnV)" : `FAR_EL1 ${hexNumber(abort.faultAddress)}`}, vector VBAR_EL1 + ${hexNumber(abort.vector)}`,
-        {
-          data: {
-            type,
-            vcpu,
-            esr: hexNumber(abort.syndrome),
-            far: abort.faultAddress === undefined ? null : hexNumber(abort.faultAddress),
-            vector: abort.vector,
-          },
-        },
-      );
-    } else this.#say("controller", "guest", "delivered", `${NOTIFICATION_KIND[type].words} on vCPU ${vcpu}`, { data: { type, vcpu, vector } });
+      const injection = this.#abort(processor, vcpu);
+      this.#say("controller", "guest", "delivered", `${injection.exception} on vCPU ${vcpu} at ${level}: ${injectionWords(injection)}`, {
+        data: { type, vcpu, ...injectionData(injection) },
+      });
+    } else if (type === "sei") {
+      const { syndrome, injection } = processor.serror();
+      this.#say("controller", "guest", "delivered", `SError on vCPU ${vcpu}: ${injectionWords(injection)}`, {
+        data: { type, vcpu, ...injectionData(injection) },
+      });
+      this.#kernel.serror(syndrome);
+      return;
+    } else this.#say("controller", "guest", "delivered", `${NOTIFICATION_KIND[type].words}, on vCPU ${vcpu}`, { data: { type, vcpu, vector } });
     const handling = this.#kernel.notify(type, type === "polled" ? source : vector, {
       user: level === "EL0",
       interruptsMasked: state.interruptsMasked === true,
     });
+    processor.returnFromException();
     this.#finishLater(handling);
+  }
+
+  /**
+   * The abort for the guest. An exit is answered through KVM when its address is valid and its class can be asked
+   * for; otherwise the monitor writes the registers itself, because KVM would clear FnV.
+   */
+  #abort(processor: Processor, vcpu: number): Injection {
+    const { answer, faultAddress } = this.#notice;
+    this.#answered = true;
+    const machine = processor.kvm.machine;
+    const capability = answer === "instruction" ? "KVM_CAP_ARM_INJECT_EXT_IABT" : "KVM_CAP_ARM_INJECT_EXT_DABT";
+    if (answer !== undefined && faultAddress !== undefined && machine.checkExtension(capability)) {
+      const result = processor.kvm.setEvents(answer === "instruction" ? { extIabtPending: 1 } : { extDabtPending: 1 }, `vcpu${vcpu}`);
+      for (const misuse of result.misuse) this.#say("monitor", undefined, "misuse", misuse, { bad: true });
+      const [injection] = result.injections;
+      if (injection) return injection;
+    } else if (answer !== undefined) {
+      this.#say(
+        "monitor",
+        undefined,
+        "consequence",
+        faultAddress === undefined
+          ? "the registers are written directly: KVM would leave FnV clear"
+          : "the registers are written directly: this kernel offers no such abort",
+      );
+    }
+    return processor.abort(answer ?? "data", faultAddress);
   }
 
   #finishLater(handling: Handling): void {
@@ -445,10 +552,9 @@ class Run {
   }
 
   #changeVcpu({ id = 0, ...change }: NonNullable<Moment["vcpu"]>): void {
-    if (!this.#vcpus[id]) throw new UsageError(`event at ${this.#now} ms: there is no vCPU ${id}`);
-    this.#vcpus[id] = { ...this.#vcpus[id], ...change };
+    this.#processor(id).change(change);
     const words = Object.entries(change).map(([name, value]) =>
-      typeof value === "boolean" ? `${name.replace("Masked", "s").replace("serrors", "SErrors")} ${value ? "masked" : "unmasked"}` : `now at ${value}`,
+      typeof value === "string" ? `now at ${value}` : `${VCPU_WORDS[name as keyof typeof VCPU_WORDS]} ${value ? "on" : "off"}`,
     );
     this.#say("guest", undefined, "vcpu", `vCPU ${id}: ${words.join(", ")}`);
     for (const controller of this.#controllers.values()) controller.release({ vcpu: id });
@@ -500,8 +606,22 @@ class Run {
   }
 }
 
+const ENDS = { exit: "the monitor exits with status 1", abort: "the monitor aborts", reset: "triple fault" } as const;
+const VCPU_WORDS = {
+  interruptsMasked: "interrupt masking",
+  serrorMasked: "SError masking",
+  eventsMasked: "event masking",
+  machineChecks: "machine checks",
+} as const;
 const WRITES: ReadonlySet<GuestStep> = new Set(["cleared", "acknowledged"]);
 const BAD: ReadonlySet<GuestStep> = new Set(["panic", "fault", "killed", "withheld"]);
+
+/** Number of zero bits below the lowest set one. */
+function trailingZeros(mask: bigint): number {
+  let count = 0;
+  while (((mask >> BigInt(count)) & 1n) === 0n) count++;
+  return count;
+}
 
 function addressWords({ physical, virtual }: ErrorAddress): string {
   if (physical !== undefined && virtual !== undefined) return `, guest physical ${hexNumber(physical)}, virtual ${hexNumber(virtual)}`;

@@ -1,7 +1,10 @@
 /** The scenario language: what `apei run` accepts, as types and as JSON Schema. */
+
+import { EINJ_ERROR_TYPE } from "../acpi/einj.ts";
 import type { NotificationName } from "../acpi/notification.ts";
 import { NOTIFICATION } from "../acpi/notification.ts";
 import { MEMORY_ERROR_TYPE } from "../cper/sections/memory.ts";
+import type { ErrorTypeName } from "../guest/einj.ts";
 import type { RecordingPolicy } from "../host/error-source.ts";
 import type { MonitorPolicy, PresetName } from "../host/monitor.ts";
 import { PRESETS } from "../host/monitor.ts";
@@ -20,6 +23,13 @@ export interface SourceChoice {
   readonly pollInterval?: number;
   readonly blockLength?: number;
 }
+export interface KvmChoice {
+  readonly dialect?: "linux-7.2" | "proposed";
+  /** False for a kernel without KVM_CAP_ARM_SEA_TO_USER. */
+  readonly seaToUser?: boolean;
+  /** False for a host processor without the RAS extension. */
+  readonly hostRas?: boolean;
+}
 export interface MachineChoice {
   readonly architecture?: "arm64" | "x86";
   /** Whether the machine has error sources at all. */
@@ -30,6 +40,12 @@ export interface MachineChoice {
   /** Where files land, by name; the rest is placed by the firmware. */
   readonly place?: Readonly<Record<string, Number64>>;
   readonly vcpus?: readonly VcpuState[];
+  /** arm64 only: what the host kernel offers. */
+  readonly kvm?: KvmChoice;
+  /** The machine has an EINJ and a device behind it. */
+  readonly injection?: boolean;
+  /** The machine has an ERST and a store of so many bytes behind it. */
+  readonly errorStore?: number;
   /** x86 only: whose machine check banks. */
   readonly vendor?: "intel" | "amd";
 }
@@ -38,6 +54,8 @@ export interface VcpuState {
   readonly interruptsMasked?: boolean;
   readonly serrorMasked?: boolean;
   readonly eventsMasked?: boolean;
+  /** x86 only: CR4.MCE; false and a machine check resets the machine. */
+  readonly machineChecks?: boolean;
 }
 export interface GuestChoice {
   /** False for a guest that reads but never acknowledges. */
@@ -46,6 +64,12 @@ export interface GuestChoice {
   readonly handling?: number;
   /** What this guest or its machine does not have. */
   readonly lacks?: readonly Need[];
+}
+export interface StoreEvent {
+  readonly operation: "write" | "read" | "clear";
+  readonly id: Number64;
+  /** What a written record says. */
+  readonly text?: string;
 }
 export type MonitorChoice =
   | PresetName
@@ -64,6 +88,8 @@ export interface SeaExitEvent {
   readonly esr?: Number64;
   readonly guestPhysicalAddress?: Number64;
   readonly guestVirtualAddress?: Number64;
+  /** The host's own firmware has a record for it. */
+  readonly claimedByHost?: boolean;
   readonly vcpu?: number;
 }
 export interface RecordEvent {
@@ -86,7 +112,8 @@ export interface Moment {
   readonly sigbus?: SigbusEvent;
   readonly seaExit?: SeaExitEvent;
   readonly record?: RecordEvent;
-  readonly inject?: { readonly type: string; readonly address?: Number64; readonly mask?: Number64 };
+  readonly inject?: { readonly type: ErrorTypeName; readonly address?: Number64; readonly mask?: Number64 };
+  readonly erst?: StoreEvent;
   readonly vcpu?: VcpuState & { readonly id?: number };
   readonly guest?: GuestChoice;
   /** The guest acknowledges a source it owes an answer to. */
@@ -139,6 +166,7 @@ const vcpuFields = {
   interruptsMasked: boolean("Interrupts wait"),
   serrorMasked: boolean("SErrors wait (PSTATE.A)"),
   eventsMasked: boolean("Software delegated exceptions wait"),
+  machineChecks: boolean("x86: CR4.MCE"),
 };
 const guest = object("How the guest behaves", {
   acknowledges: boolean("False for a guest that reads but never acknowledges"),
@@ -169,6 +197,8 @@ const policyFields = {
   actionOptional: oneOf("Notification for SIGBUS, action optional", [...Object.keys(NOTIFICATION), "none"]),
   memoryRecord: oneOf("QEMU's bytes, or exactly what is known", ["qemu", "exact"]),
   tellsVirtualAddress: boolean("A known virtual address goes to FAR_EL1"),
+  machineChecks: boolean("An x86 guest gets machine checks instead of records"),
+  ownsHypervisor: boolean("Whether the hypervisor registers are the host's own"),
   recordFailure: oneOf("When an action-required error cannot be recorded", ["abort", "exit", "continue"]),
 };
 const source = object(
@@ -211,6 +241,7 @@ const events: Readonly<Record<string, Schema>> = {
     esr: number64("Syndrome of the exit"),
     guestPhysicalAddress: number64("Given when the exit says it is valid"),
     guestVirtualAddress: number64("Given when the syndrome does not say it is invalid"),
+    claimedByHost: boolean("The host's own firmware has a record for it"),
     vcpu: integer("The vCPU that left"),
   }),
   record: object("A record made elsewhere", {
@@ -222,8 +253,17 @@ const events: Readonly<Record<string, Schema>> = {
   }),
   inject: object(
     "The guest injects an error through EINJ",
-    { type: { type: "string", description: "Error type by name" }, address: number64("Memory address"), mask: number64("Address bits that count") },
+    { type: oneOf("Error type", Object.keys(EINJ_ERROR_TYPE)), address: number64("Memory address"), mask: number64("Address bits that count") },
     ["type"],
+  ),
+  erst: object(
+    "The guest uses the platform's error record store",
+    {
+      operation: oneOf("What it does", ["write", "read", "clear"]),
+      id: number64("Record identifier"),
+      text: { type: "string", maxLength: 4096, description: "What a written record says" },
+    },
+    ["operation", "id"],
   ),
   vcpu: object("A vCPU changes its state", { id: integer("Which"), ...vcpuFields }),
   guest,
@@ -257,6 +297,13 @@ export const SCENARIO_SCHEMA: Schema = {
         sources: { type: "array", items: source, description: "Error sources; default: those of the preset" },
         place: { type: "object", additionalProperties: number64("Address"), description: "Where files land, by name" },
         vcpus: { type: "array", items: object("A vCPU", vcpuFields), description: "vCPUs and how they start" },
+        kvm: object("What the host kernel offers on arm64", {
+          dialect: oneOf("Which KVM interface", ["linux-7.2", "proposed"]),
+          seaToUser: boolean("Whether guest aborts can come to the monitor"),
+          hostRas: boolean("Whether the host processor has the RAS extension"),
+        }),
+        injection: boolean("Whether it has an EINJ and a device behind it"),
+        errorStore: integer("Bytes of the store behind its ERST", 1 << 26),
         vendor: oneOf("Whose machine check banks", ["intel", "amd"]),
       }),
       monitor: {
