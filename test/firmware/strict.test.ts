@@ -6,16 +6,13 @@ import { CHECKSUM_OFFSET, TableHeader } from "../../src/acpi/table-header.ts";
 import { type BootResult, boot, type FirmwareName } from "../../src/firmware/boot.ts";
 import { bytesToHex, decode, encode, spans } from "../../src/layout/index.ts";
 import { buildHandOff } from "../../src/loader/build.ts";
-import type { Entry } from "../../src/loader/commands.ts";
 import type { BuildDescription } from "../../src/loader/description.ts";
-import { FILE, type FwCfgFile } from "../../src/loader/fw-cfg.ts";
+import { FILE } from "../../src/loader/fw-cfg.ts";
 import { handOffProblems } from "../../src/loader/rules.ts";
-import { encodeScript, parseScript } from "../../src/loader/script.ts";
 import { q35, virt } from "../../src/machine/machines.ts";
 import { sharedNames } from "../support/shared.ts";
+import { apply, change, type Files } from "./mutations.ts";
 import { caseFiles, caseNames, type OracleFirmware, outcomes } from "./oracle.ts";
-
-type Files = Map<string, FwCfgFile>;
 
 /** A table with a body of so many bytes. */
 const table = (signature: string, body: Uint8Array): Uint8Array =>
@@ -64,53 +61,6 @@ const descriptions: readonly BuildDescription[] = [
     files: { "etc/tpm/log": { size: 65536 } },
   },
 ];
-
-/** One change of the kind people make by mistake, or a harmless one. */
-interface Change {
-  readonly kind: "drop" | "swap" | "repeat" | "field" | "table byte" | "blob byte" | "none";
-  readonly where: number;
-  readonly value: number;
-}
-const change = fc.record<Change>({
-  kind: fc.constantFrom("drop", "swap", "repeat", "field", "table byte", "blob byte", "none"),
-  where: fc.nat(1 << 16),
-  value: fc.oneof(fc.nat(80), fc.nat(5000), fc.constantFrom(0x1000, 0x7fffffff, 0xffffffff)),
-});
-
-function apply(original: Files, { kind, where, value }: Change): Files {
-  const result: Files = new Map(original);
-  const { entries } = parseScript(original.get(FILE.script)!.bytes);
-  const used = entries.filter((entry) => entry.command !== 0);
-  const at = where % used.length;
-  const write = (list: readonly Entry[]) => result.set(FILE.script, { bytes: encodeScript({ entries: list }) });
-  switch (kind) {
-    case "drop":
-      return write(used.toSpliced(at, 1)) && result;
-    case "swap": {
-      const other = value % used.length;
-      return write(used.with(at, used[other]!).with(other, used[at]!)) && result;
-    }
-    case "repeat":
-      return write(used.toSpliced(value % used.length, 0, used[at]!)) && result;
-    case "field": {
-      const numbers = Object.entries(used[at]!).filter(([, field]) => typeof field === "number");
-      const [name] = numbers[where % numbers.length] ?? ["alignment"];
-      const most = name === "size" || name === "zone" ? 255 : 0xffffffff;
-      return write(used.with(at, { ...used[at]!, [name]: value % (most + 1) } as Entry)) && result;
-    }
-    case "table byte":
-    case "blob byte": {
-      const names = [...original.keys()].filter((name) => (kind === "table byte" ? name === FILE.tables : name !== FILE.script && name !== FILE.tables));
-      const name = names[where % names.length]!;
-      const file = original.get(name)!;
-      const bytes = file.bytes.slice();
-      bytes[(where * 31 + value) % Math.min(bytes.length, 1200)] = value & 255;
-      return result.set(name, { ...file, bytes });
-    }
-    default:
-      return result;
-  }
-}
 
 const BLANK = spans(FadtPointers, decode(FadtPointers, new Uint8Array(FadtPointers.size)));
 /** The FADT's pointers differ by nature: EDK2 moves the tables they lead to. */
