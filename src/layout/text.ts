@@ -69,8 +69,24 @@ export const leafText = ({ node, value }: { readonly node: Node | undefined; rea
 const items = (label: string, node: Node, values: unknown[]): Tree => ({
   label,
   text: `${values.length}`,
-  children: values.map((value, i) => describeNode(`[${i}]`, node, value, {})).filter((tree) => tree !== undefined),
+  children: folded(values.map((value, i) => describeNode(`[${i}]`, node, value, {})).filter((tree) => tree !== undefined)),
 });
+/** Equal items in a row from which on they become one line. */
+const FEWEST_TO_FOLD = 3;
+/** Runs of items that say the same as one line each: `[3] to [23]: 0x0`. */
+function folded(trees: readonly Tree[]): readonly Tree[] {
+  const out: Tree[] = [];
+  for (let i = 0; i < trees.length; ) {
+    const first = trees[i]!;
+    let end = i + 1;
+    if (first.children === undefined && first.note === undefined)
+      while (end < trees.length && trees[end]!.text === first.text && trees[end]!.children === undefined && trees[end]!.note === undefined) end++;
+    if (end - i >= FEWEST_TO_FOLD) out.push({ ...first, label: `${first.label} to ${trees[end - 1]!.label}` });
+    else out.push(...trees.slice(i, end));
+    i = end;
+  }
+  return out;
+}
 
 /** Whether the structure's `validation` field vouches for a field; undefined where it says nothing of it. */
 export function isVouched(node: Root, value: Values, name: string): boolean | undefined {
