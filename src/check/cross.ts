@@ -136,12 +136,18 @@ export function checkTogether({ tables, blocks, region }: CrossInput, report: Cr
   for (const table of hests) {
     for (const source of sourcesOf(table).whole) {
       const type = (source.value["notification"] as { type?: unknown } | undefined)?.type;
-      const where = { file: table.file, table: "HEST", path: `${source.path}.notification.type`, offset: table.offsetOf(`${source.path}.notification.type`) };
+      // Looking up an offset is not free: only a finding needs it.
+      const where = () => ({
+        file: table.file,
+        table: "HEST",
+        path: `${source.path}.notification.type`,
+        offset: table.offsetOf(`${source.path}.notification.type`),
+      });
       if (!source.type.startsWith("generic") || source.value["enabled"] === 0) continue;
       if (BY_DEVICE.has(type) && code.length > 0 && !code.some(({ bytes }) => ERROR_DEVICE.some((id) => holds(bytes, id))))
-        report(CROSS_RULES.notifier, where, `${String(type)}, and no PNP0C33 in ${code.map(({ signature }) => signature).join(", ")}`, "a PNP0C33 device");
+        report(CROSS_RULES.notifier, where(), `${String(type)}, and no PNP0C33 in ${code.map(({ signature }) => signature).join(", ")}`, "a PNP0C33 device");
       if (type === "sdei" && isWholeSystem && !tables.some(({ signature }) => signature === "SDEI"))
-        report(CROSS_RULES.sdei, where, "sdei, and no SDEI table", "an SDEI table");
+        report(CROSS_RULES.sdei, where(), "sdei, and no SDEI table", "an SDEI table");
     }
   }
   const lengths = hests.flatMap((table) =>

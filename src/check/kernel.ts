@@ -107,12 +107,13 @@ export function kernelVerdict(table: Table, options: HestProbeOptions, add: Add)
 export function kernelLines(verdict: KernelVerdict): string[] {
   const title = `Linux ${verdict.kernel} on ${verdict.architecture}, ${verdict.file}:`;
   if (!verdict.found) return [title, "  (finds no HEST and says nothing)"];
+  const devices = new Set(verdict.sources.map(({ id }) => id));
   return [
     title,
     ...verdict.messages.map((message) => `  ${message}`),
     ...verdict.sources.map((source) => `  # GHES.${source.id}: ${source.bound ? "driver bound" : "no driver"}`),
     ...(verdict.sources.length === 0 ? ["  # no GHES devices"] : []),
-    ...verdict.dropped.filter(({ id }) => !verdict.sources.some((source) => source.id === id)).map(({ id, reason }) => `  # source ${id}: left out, ${reason}`),
+    ...verdict.dropped.filter(({ id }) => !devices.has(id)).map(({ id, reason }) => `  # source ${id}: left out, ${reason}`),
     ...(verdict.panic === undefined ? [] : [`  # the kernel dies: ${verdict.panic}`]),
   ];
 }

@@ -86,7 +86,12 @@ export function probe(spaces: RegisterSpaces, source: GenericSource, platform: G
   const refuse = (errno: number, message?: string): ProbeResult => {
     if (message !== undefined) messages.push(message);
     // The driver core keeps quiet about a device that is merely not there.
-    if (errno !== ERRNO.ENXIO) messages.push(`GHES GHES.${id}: probe with driver GHES failed with error -${errno}`);
+    if (errno !== ERRNO.ENXIO)
+      messages.push(
+        platform.version === "6.1"
+          ? `GHES: probe of GHES.${id} failed with error -${errno}`
+          : `GHES GHES.${id}: probe with driver GHES failed with error -${errno}`,
+      );
     return { messages };
   };
 

@@ -74,9 +74,9 @@ function checksumMessage(image: Uint8Array, version: KernelVersion = "7.2"): str
   // A table shorter than its header is not summed.
   if (sum === 0 || length < TableHeader.size) return [];
   const stored = image[CHECKSUM_OFFSET]!;
-  // The difference to the right checksum is what is shown, not the checksum itself.
-  const wanted = stored - ((stored - sum) & 255);
-  const [build, shown] = version === "6.1" ? ["20220331/tbprint-174", wanted & 255] : ["20260408/utcksum-58", wanted >>> 0];
+  const right = (stored - sum) & 255;
+  // Since 2023 the difference to the right checksum is what is shown, not the checksum itself.
+  const [build, shown] = version === "6.1" ? ["20220331/tbprint-174", right] : ["20260408/utcksum-58", (stored - right) >>> 0];
   return [`ACPI BIOS Warning (bug): Incorrect checksum in table [HEST] - 0x${hexByte(stored)}, should be 0x${hexByte(shown)} (${build})`];
 }
 const hexByte = (value: number) => value.toString(16).toUpperCase().padStart(2, "0");

@@ -121,14 +121,16 @@ export function readHest(memory: GuestMemory, table: bigint, architecture: Archi
 
   // Second pass counts, third registers; what they skip and refuse is the same, so one walk does.
   const sources: GenericSource[] = [];
+  const ids = new Set<number>();
   const registered = walk(memory, table, assisted, messages, (entry) => {
     if (!GENERIC.includes(entry.name)) return true;
     const source = readGeneric(memory, entry);
     if (source.enabled === 0) return true;
-    if (sources.some((other) => other.sourceId === source.sourceId)) {
+    if (ids.has(source.sourceId)) {
       messages.push(`[Firmware Warn]: HEST: Duplicated hardware error source ID: ${source.sourceId}.`);
       return false;
     }
+    ids.add(source.sourceId);
     sources.push(source);
     return true;
   });

@@ -143,4 +143,14 @@ describe("what no recording shows", () => {
     ]);
     expect(said("6.1")).toEqual(said("7.2").slice(1));
   });
+  test("6.1 names the driver first, and shows the right checksum", () => {
+    const bytes = table([ghes(0, { errorStatusBlockLength: 0 })]);
+    expect(probeHest(bytes, { version: "6.1" }).messages).toContain("GHES: probe of GHES.0 failed with error -5");
+    const right = bytes[9]!;
+    bytes[9] = (right + 1) & 255;
+    const shown = (value: number) => value.toString(16).toUpperCase().padStart(2, "0");
+    expect(probeHest(bytes, { version: "6.1" }).messages[0]).toBe(
+      `ACPI BIOS Warning (bug): Incorrect checksum in table [HEST] - 0x${shown(bytes[9]!)}, should be 0x${shown(right)} (20220331/tbprint-174)`,
+    );
+  });
 });

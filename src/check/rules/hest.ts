@@ -38,11 +38,12 @@ export function sourcesOf(table: Table): Sources {
 }
 function walk(table: Table): Sources {
   const items = (table.value["sources"] as Record<string, unknown>[] | undefined) ?? [];
+  const places = placesOf(table);
   const all = items.map(
     (value, index): Source => ({
       path: `sources[${index}]`,
       index,
-      offset: table.offsetOf(`sources[${index}]`),
+      offset: places[index]?.start ?? table.end,
       type: String(value["type"]),
       sourceId: value["sourceId"] as number,
       value,
@@ -51,17 +52,26 @@ function walk(table: Table): Sources {
   );
   const whole = all.filter((source) => source.whole);
   const cut = all.find((source) => !source.whole);
-  const end = cut ? cut.offset : table.value["sourceCount"] === undefined ? table.end : Math.min(table.end, HEST_SOURCES_OFFSET + sizeOf(table, whole));
+  const last = whole.at(-1);
+  const end = cut
+    ? cut.offset
+    : table.value["sourceCount"] === undefined
+      ? table.end
+      : Math.min(table.end, last ? places[last.index]!.end : HEST_SOURCES_OFFSET);
   return { whole, end, rest: Math.max(0, table.end - end), count: (table.value["sourceCount"] as number | undefined) ?? 0 };
 }
-/** Bytes of the sources, from where the last of them ends. */
-function sizeOf(table: Table, sources: readonly Source[]): number {
-  const last = sources.at(-1);
-  if (!last) return 0;
-  const prefix = `${last.path}.`;
-  let end = last.offset;
-  for (const span of table.spans) if (span.path.startsWith(prefix)) end = span.offset + span.size;
-  return end - HEST_SOURCES_OFFSET;
+/** Where each source begins and ends. */
+function placesOf(table: Table): { start: number; end: number }[] {
+  const out: { start: number; end: number }[] = [];
+  const prefix = "sources[";
+  for (const { path, offset, size } of table.spans) {
+    if (!path.startsWith(prefix)) continue;
+    const index = Number.parseInt(path.slice(prefix.length), 10);
+    const place = out[index];
+    if (place) place.end = offset + size;
+    else out[index] = { start: offset, end: offset + size };
+  }
+  return out;
 }
 
 const isGeneric = (source: Source) => source.type.startsWith("genericHardwareError");

@@ -14,8 +14,14 @@ interface Register {
 /** Instructions of ERST and EINJ that touch no register: their address is of no concern (Linux apei behaviour). */
 const NO_REGISTER: ReadonlySet<unknown> = new Set(["noop", "add", "subtract", "stall", "goto"]);
 
+const known = new WeakMap<Table, readonly Register[]>();
 /** The generic addresses of a table that somebody will use. */
-function registersOf(table: Table): Register[] {
+function registersOf(table: Table): readonly Register[] {
+  let found = known.get(table);
+  if (!found) known.set(table, (found = collect(table)));
+  return found;
+}
+function collect(table: Table): Register[] {
   const out: Register[] = [];
   for (const span of table.spans) {
     if (!span.path.endsWith(".addressSpace") || span.offset + GenericAddress.size > table.end) continue;
