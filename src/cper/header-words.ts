@@ -2,9 +2,10 @@
  * What the fields of record headers and section descriptors mean beyond the specification: creators give some of
  * them a meaning of their own, so the creator chooses how they are read. A further creator is one row.
  */
-import { bits, decode, guidBytes, hexNumber, type Parsed, struct, type Tree, u24 } from "../layout/index.ts";
+import { bits, decode, encodeSectionBody, guidBytes, hexNumber, type Parsed, type SectionBody, struct, type Tree, u24 } from "../layout/index.ts";
 import { fileTimeText } from "./file-time.ts";
-import type { RecordHeader, SectionDescriptor } from "./record.ts";
+import { type RecordHeader, SectionDescriptor, ZERO_GUID } from "./record.ts";
+import { sectionTypes } from "./registry.ts";
 
 type Header = Parsed<typeof RecordHeader>;
 type Descriptor = Parsed<typeof SectionDescriptor>;
@@ -69,7 +70,7 @@ const windows: CreatorWords = {
     if (header.flags?.previousError) out.push({ label: "time", text: "that of the boot that found the error, not of the error" });
     const build = header.reserved?.subarray(0, BUILD_NUMBER);
     if (build?.some((byte) => byte !== 0)) out.push({ label: "operating system build", text: String(build.reduceRight((sum, byte) => sum * 256 + byte, 0)) });
-    if (header.validation?.partitionId && header.partitionId === "00000000-0000-0000-0000-000000000000")
+    if (header.validation?.partitionId && header.partitionId === ZERO_GUID)
       out.push({ label: "partition", text: "marked valid, but zero: usual for device drivers" });
     return out;
   },
@@ -112,5 +113,30 @@ const CREATOR_WORDS: readonly CreatorWords[] = [windows, amdGpu, ami];
 export const headerWords = (header: Header): readonly Tree[] => CREATOR_WORDS.find((creator) => creator.is(header))?.header(header) ?? [];
 
 /** Lines that interpret a section descriptor by the creator of its record. */
-export const descriptorWords = (header: Header, descriptor: Descriptor): readonly Tree[] =>
-  CREATOR_WORDS.find((creator) => creator.is(header))?.descriptor(descriptor) ?? [];
+export function descriptorWords(header: Header, descriptor: Descriptor, body?: SectionBody): readonly Tree[] {
+  const stale = staleDescriptor(header, descriptor, body);
+  return [
+    ...(CREATOR_WORDS.find((creator) => creator.is(header))?.descriptor(descriptor) ?? []),
+    ...(stale
+      ? [
+          {
+            label: "body",
+            text: `begins with a section descriptor that the record's count leaves out (${sectionTypes.byGuid(stale.sectionType ?? "")?.title}, ${stale.sectionLength} bytes at ${stale.sectionOffset}): its fields mean nothing`,
+          },
+        ]
+      : []),
+  ];
+}
+
+/**
+ * The descriptor a section's body begins with, where Windows counted one section less than it described: the first
+ * body then lies where the last descriptor still is, and its fields mean nothing.
+ */
+export function staleDescriptor(header: Header, descriptor: Descriptor, body: SectionBody | undefined): Descriptor | undefined {
+  if (!body || !windows.is(header) || (descriptor.sectionLength ?? 0) < SectionDescriptor.size) return undefined;
+  const bytes = encodeSectionBody(body);
+  if (bytes.length < SectionDescriptor.size) return undefined;
+  const stale = decode(SectionDescriptor, bytes);
+  const known = stale.sectionType !== ZERO_GUID && sectionTypes.byGuid(stale.sectionType) !== undefined;
+  return known && stale.revision === descriptor.revision && stale.reserved === undefined ? stale : undefined;
+}

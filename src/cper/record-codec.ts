@@ -31,7 +31,7 @@ import {
   toJson,
   withValidation,
 } from "../layout/index.ts";
-import { descriptorWords, headerWords } from "./header-words.ts";
+import { descriptorWords, headerWords, staleDescriptor } from "./header-words.ts";
 import { RecordHeader, SEVERITY, SectionDescriptor, type SectionDescriptorInput } from "./record.ts";
 import { sectionTypes } from "./registry.ts";
 
@@ -264,8 +264,10 @@ export function sectionSummary(section: { readonly body?: SectionBody; readonly 
 }
 
 /** The primary section, unless it says nothing where another does: Windows often puts an empty memory section first. */
-function mostTelling(sections: readonly Section[]): Section | undefined {
-  const says = ({ body }: Section) => (body?.type?.summary && !(body.value instanceof Uint8Array) ? body.type.summary(body.value as never) : "") !== "";
+function mostTelling({ header, sections }: CperRecord): Section | undefined {
+  const says = ({ descriptor, body }: Section) =>
+    (body?.type?.summary && !(body.value instanceof Uint8Array) && !staleDescriptor(header, descriptor, body) ? body.type.summary(body.value as never) : "") !==
+    "";
   const primary = sections.find((section) => section.descriptor.flags?.primary) ?? sections[0];
   return primary && !says(primary) ? (sections.find(says) ?? primary) : primary;
 }
@@ -342,7 +344,7 @@ export const cperFormat = (registry: SectionRegistry = sectionTypes): Format<Cpe
   },
   spans: (record) => recordSpans(record),
   summary: (record) => {
-    const first = mostTelling(record.sections);
+    const first = mostTelling(record);
     const severity = severityWord(record.header.severity);
     if (!first) return `${severity} error record without sections`;
     const { descriptor } = first;
@@ -358,7 +360,7 @@ export const cperFormat = (registry: SectionRegistry = sectionTypes): Format<Cpe
         children: [
           {
             label: "section descriptor",
-            children: [...fieldTrees(SectionDescriptor, section.descriptor), ...descriptorWords(record.header, section.descriptor)],
+            children: [...fieldTrees(SectionDescriptor, section.descriptor), ...descriptorWords(record.header, section.descriptor, section.body)],
           },
           ...(section.body ? [{ label: "body", children: sectionBodyTree(section.body) }] : []),
           ...(section.sameAs !== undefined ? [{ label: "body", text: `the same as section ${section.sameAs}` }] : []),
@@ -374,7 +376,9 @@ export const cperFormat = (registry: SectionRegistry = sectionTypes): Format<Cpe
   ],
 });
 
-const lowerFirst = (text: string) => (/^[A-Z][a-z]/.test(text) ? text.charAt(0).toLowerCase() + text.slice(1) : text);
+/** First words of titles that stay as they are inside a sentence. */
+const PROPER_NAME = /^(Ampere|HiSilicon|Jaguar|Linux|MediaTek|Project|Windows|Yitian)\b/;
+const lowerFirst = (text: string) => (/^[A-Z][a-z]/.test(text) && !PROPER_NAME.test(text) ? text.charAt(0).toLowerCase() + text.slice(1) : text);
 
 /** Byte map; where pieces overlap, each byte is named by the first that claims it. */
 function recordSpans(record: CperRecord): Span[] {

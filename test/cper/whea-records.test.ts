@@ -168,6 +168,26 @@ describe("the creator chooses how header fields are read", () => {
     const said = headerWords(header({ 64: windowsKernel, 108: [0x45, 0x52, 0x00, 0x04, 0x00, 0x07, 0x00, 0x04] }));
     expect(said.map(({ text }) => text)).toContain("signature RE, 1024 bytes in the store, identifier 7, not to be logged");
   });
+  test("a body that begins with a descriptor the count leaves out means nothing", () => {
+    // Header, two descriptors, then a memory section of 80 bytes that holds the descriptor of an error packet, then a recovery section.
+    const bytes = new Uint8Array(128 + 2 * 72 + 80 + 39);
+    bytes.set([...ascii("CPER"), 0x10, 0x02, 0xff, 0xff, 0xff, 0xff, 2, 0, 2, 0, 0, 0]);
+    bytes.set([bytes.length & 255, bytes.length >> 8], 20);
+    bytes.set(windowsKernel, 64);
+    const put = (at: number, offset: number, length: number, guid: readonly number[]) => {
+      bytes.set([offset & 255, offset >> 8, 0, 0, length & 255, length >> 8, 0, 0, 0x00, 0x03], at);
+      bytes.set(guid, at + 16);
+    };
+    put(128, 272, 80, [0x14, 0x11, 0xbc, 0xa5, 0x64, 0x6f, 0xde, 0x4e, 0xb8, 0x63, 0x3e, 0x83, 0xed, 0x7c, 0x83, 0xb1]);
+    put(200, 352, 39, [0xa1, 0x32, 0x48, 0xc3, 0xc3, 0x02, 0x52, 0x4c, 0xa9, 0xf1, 0x9f, 0x1d, 0x5d, 0x77, 0x23, 0xfc]);
+    put(272, 391, 369, [0xe9, 0x54, 0x12, 0xe7, 0xb9, 0xc1, 0x40, 0x49, 0xab, 0x76, 0x90, 0x97, 0x03, 0xa4, 0x32, 0x0f]);
+    bytes[352 + 1] = 8; // page marked bad
+    const record = format.parse(bytes, []);
+    expect(format.summary(record)).toBe("Corrected Windows recovery information, page marked bad, no success recorded (and 1 more section)");
+    expect(words(record)).toContain(
+      "body: begins with a section descriptor that the record's count leaves out (Windows error packet, 369 bytes at 391): its fields mean nothing",
+    );
+  });
   test("amdgpu writes ASCII where GUIDs belong", () => {
     const record = header({ 32: ascii("0x1002:0x75A0"), 64: ascii("amdgpu"), 96: ascii("0:1F") });
     expect(headerWords(record).map(({ label, text }) => [label, text])).toEqual([
