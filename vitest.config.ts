@@ -3,6 +3,8 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
+    exclude: ["test/recipes/**", "test/e2e/**"],
+    testTimeout: 60_000,
     typecheck: { enabled: true, tsconfig: "test/tsconfig.json", ignoreSourceErrors: true, include: ["test/**/*.test-d.ts"] },
   },
 });

@@ -114,12 +114,13 @@ export function batchConverter(options: BatchOptions, registry: SectionRegistry,
 /** Cuts a stream of chunks into batches of whole pieces. */
 export class Batcher {
   #rest = new Uint8Array(0);
-  #offset = 0;
+  #offset: number;
   readonly #size: number;
 
-  /** @param size bytes a batch should have at least. */
-  constructor(size: number) {
+  /** @param size bytes a batch should have at least. @param offset where the first chunk lies in the stream. */
+  constructor(size: number, offset = 0) {
     this.#size = size;
+    this.#offset = offset;
   }
 
   /** Add a chunk; returns a batch when there is enough. */

@@ -53,7 +53,7 @@ const text = (value: string | number | undefined): string | null => (value === u
 
 /** The columns of CSV and Parquet, in this order. Cells that the record does not vouch for are empty. */
 export const COLUMNS: readonly Column[] = [
-  { name: "offset", type: "uint64", doc: "Bytes from the start of the input to the record", cell: (row) => BigInt(row.offset) },
+  { name: "record_offset", type: "uint64", doc: "Bytes from the start of the input to the record", cell: (row) => BigInt(row.offset) },
   { name: "record_id", type: "uint64", doc: "Record id of the header", cell: (row) => row.record.header.recordId ?? null },
   {
     name: "time",

@@ -1,12 +1,12 @@
 /** Lines of NDJSON back to the bytes they were made of. */
-import { encodeDocument } from "../input/document.ts";
+import type { Documents } from "../input/document.ts";
 import { EncodeError, type Json } from "../layout/index.ts";
 
 /**
  * The bytes of one line as `decode --ndjson` writes it; none for an empty line and for one that only tells of a problem.
  * @throws EncodeError for what is no JSON, and naming the member that is wrong.
  */
-export function encodeLine(line: string): Uint8Array {
+export function encodeLine(line: string, documents: Documents): Uint8Array {
   if (line.trim() === "") return new Uint8Array(0);
   let json: Json;
   try {
@@ -16,7 +16,7 @@ export function encodeLine(line: string): Uint8Array {
   }
   if (typeof json !== "object" || json === null || Array.isArray(json)) throw new EncodeError("", "is not an object");
   if (json["format"] === "problem") return new Uint8Array(0);
-  if (json["format"] !== "raw") return encodeDocument(json);
+  if (json["format"] !== "raw") return documents.encode(json);
   const { offset: _, problem: __, ...raw } = json;
-  return encodeDocument(raw);
+  return documents.encode(raw);
 }

@@ -3,6 +3,8 @@ import { createReadStream } from "node:fs";
 import { open, rename, rm } from "node:fs/promises";
 import { Worker } from "node:worker_threads";
 import { type Batch, Batcher, type BatchOptions, type BatchResult, batchConverter, columnsOf, csvHeader } from "../bulk/batch.ts";
+import { encodeLine } from "../bulk/lines.ts";
+import type { Documents } from "../input/document.ts";
 import { EncodeError, UsageError } from "../layout/index.ts";
 import { EXIT, type Io } from "./io.ts";
 import { registryWith } from "./section-modules.ts";
@@ -13,6 +15,8 @@ export interface BulkOptions {
   readonly where?: readonly string[] | undefined;
   /** Threads that convert; 1 converts in this one. */
   readonly jobs: number;
+  /** Bytes of each input to pass over; offsets still count from its start. */
+  readonly from?: number | undefined;
   /** Stop at the first damage. */
   readonly strict: boolean;
   /** Modules with further section types. */
@@ -27,9 +31,16 @@ const BATCH = 1 << 19;
 const ROW_GROUP = 50_000;
 
 /** The chunks of one input; errors name it. */
-async function* chunksOf(name: string, io: Io): AsyncGenerator<Uint8Array> {
+async function* chunksOf(name: string, io: Io, from = 0): AsyncGenerator<Uint8Array> {
   try {
-    for await (const chunk of name === "-" ? io.stdin : createReadStream(name, { highWaterMark: CHUNK })) yield chunk as Uint8Array;
+    if (name !== "-") yield* createReadStream(name, { highWaterMark: CHUNK, start: from }) as AsyncIterable<Uint8Array>;
+    else {
+      let skip = from;
+      for await (const chunk of io.stdin) {
+        if (skip < chunk.length) yield chunk.subarray(skip);
+        skip = Math.max(0, skip - chunk.length);
+      }
+    }
   } catch (error) {
     throw new UsageError(
       `${name}: ${(error as NodeJS.ErrnoException).code === "ENOENT" ? "no such file" : error instanceof Error ? error.message : String(error)}`,
@@ -248,8 +259,8 @@ export async function decodeBulk(files: readonly string[], options: BulkOptions,
         pending.push(result);
         if (pending.length >= converter.depth) await take();
       };
-      const batcher = new Batcher(BATCH);
-      for await (const chunk of chunksOf(file, io)) await give(batcher.add(chunk));
+      const batcher = new Batcher(BATCH, options.from);
+      for await (const chunk of chunksOf(file, io, options.from)) await give(batcher.add(chunk));
       await give(batcher.rest());
       while (pending.length > 0) await take();
     }
@@ -272,8 +283,7 @@ const FLUSH = 1 << 20;
  * Encode lines of NDJSON, in order, to a file or to standard output.
  * @throws UsageError naming the file and line that cannot be encoded; nothing is then left under the name in `out`.
  */
-export async function encodeBulk(files: readonly string[], out: string | undefined, io: Io): Promise<number> {
-  const { encodeLine } = await import("../bulk/lines.ts");
+export async function encodeBulk(files: readonly string[], documents: Documents, out: string | undefined, io: Io): Promise<number> {
   if (out === undefined && io.stdout.isTTY) throw new UsageError("standard output is a terminal: name a file with --out");
   const target: Target = out !== undefined && out !== "-" ? new FileLines(out) : new Lines(io);
   let pending: Uint8Array[] = [];
@@ -292,7 +302,7 @@ export async function encodeBulk(files: readonly string[], out: string | undefin
       const take = (line: string) => {
         number++;
         try {
-          const bytes = encodeLine(line);
+          const bytes = encodeLine(line, documents);
           pending.push(bytes);
           size += bytes.length;
         } catch (error) {

@@ -69,7 +69,7 @@ describe("lines", () => {
 describe("rows", () => {
   test("CSV quotes what needs it", () => {
     expect(csvHeader({ format: "csv", select: ["severity", "fru_text"] })).toBe("severity,fru_text\n");
-    expect(convert({ format: "csv", select: ["offset", "time", "section_kind", "fru_text", "physical_address", "record_id"] }, RECORD).text).toBe(
+    expect(convert({ format: "csv", select: ["record_offset", "time", "section_kind", "fru_text", "physical_address", "record_id"] }, RECORD).text).toBe(
       '0x0,2019-07-05T12:00:01,platformMemory,"A,""B",0x8000000012345000,0x1122334455667788\n',
     );
   });

@@ -46,6 +46,14 @@ function formatOf(args: Args): string {
   return named[0] ?? given ?? "text";
 }
 
+/** A byte offset such as 4096 or 0x1000. @throws UsageError */
+function offsetOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const offset = /^(0x[0-9a-f]+|[0-9]+)$/i.test(text) ? Number(text) : Number.NaN;
+  if (!Number.isSafeInteger(offset)) throw new UsageError(`--from: ${JSON.stringify(text)} is no offset`);
+  return offset;
+}
+
 async function inBulk(format: Bulk, files: readonly string[], args: Args, io: Io): Promise<number> {
   const { decodeBulk } = await import("../bulk-files.ts");
   const list = (name: string) => (args[name] as string[] | undefined)?.flatMap((words) => words.split(","));
@@ -57,6 +65,7 @@ async function inBulk(format: Bulk, files: readonly string[], args: Args, io: Io
       where: args["where"] as string[] | undefined,
       jobs: args["jobs"] as number,
       strict: args["strict"] === true,
+      from: offsetOf(args["from"] as string | undefined),
       sections: (args["sections"] as string[] | undefined) ?? [],
       out: args["out"] as string | undefined,
     },
@@ -86,6 +95,7 @@ export const command: Command = {
       .option("select", { type: "string", array: true, describe: "with ndjson, csv, parquet: only these columns, separated by commas" })
       .option("where", { type: "string", array: true, describe: "with ndjson, csv, parquet: only records like this, such as severity=fatal" })
       .option("jobs", { type: "number", default: 1, describe: "with ndjson, csv, parquet: threads" })
+      .option("from", { type: "string", describe: "with ndjson, csv, parquet: pass over this many bytes of each input" })
       .option("strict", { type: "boolean", describe: "with ndjson, csv, parquet: stop at the first damage" })
       .option("out", { type: "string", describe: "with ndjson, csv, parquet: file to write" })
       .example("apei decode record.bin", "what happened, then every field")
@@ -96,7 +106,7 @@ export const command: Command = {
     const files = args["files"] as string[];
     const format = formatOf(args);
     if ((BULK as readonly string[]).includes(format)) return inBulk(format as Bulk, files, args, io);
-    for (const name of ["select", "where", "strict", "out"])
+    for (const name of ["select", "where", "strict", "from", "out"])
       if (args[name] !== undefined) throw new UsageError(`--${name} makes sense only with --format ${BULK.join(", ")}`);
     const documents = documentsOf(await registryWith((args["sections"] as string[] | undefined) ?? []));
     const view = await VIEWS[format]?.();

@@ -10,11 +10,16 @@ export const command: Command = {
   builder: (args) =>
     args
       .positional("file", { type: "string", demandOption: true, describe: "JSON as decode --json writes it; - is standard input" })
+      .option("ndjson", { type: "boolean", describe: "lines as decode --ndjson writes them, one after the other" })
       .option("out", { type: "string", describe: "file to write; without it standard output, unless that is a terminal" })
       .option("sections", { type: "string", array: true, describe: "module that adds section types of its own" }),
   handler: async (args, io) => {
     const file = args["file"] as string;
     const documents = documentsOf(await registryWith((args["sections"] as string[] | undefined) ?? []));
+    if (args["ndjson"]) {
+      const { encodeBulk } = await import("../bulk-files.ts");
+      return encodeBulk([file], documents, args["out"] as string | undefined, io);
+    }
     const text = new TextDecoder("utf-8").decode(await readInput(file, io));
     let json: Json;
     try {
