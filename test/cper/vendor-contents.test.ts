@@ -75,6 +75,13 @@ describe("an AMD bank in a processor section", () => {
   });
 });
 
+test("CXL events are known in both byte orders of their UUID", () => {
+  // WDK cper.h of build 28000: the bytes of the UUIDs most significant first.
+  expect(sectionTypes.byGuid("b3cb1d60-069c-ab4e-b8af-4e9bfb5c9624")?.name).toBe("cxlDram");
+  expect(sectionTypes.byGuid("601dcbb3-9c06-4eab-b8af-4e9bfb5c9624")?.name).toBe("cxlDram");
+  expect(sectionTypes.byGuid("757492fe-59dd-3943-a586-79bab113b774")?.name).toBe("cxlMemoryModule");
+});
+
 describeShared("a real crash log", () => {
   test("three records of product 0x37", () => {
     const bytes = shared("corpus/whea-cper/ralish-ErrorFirmware1.bin");

@@ -41,9 +41,28 @@ const MORE: Readonly<Record<string, Words<never>>> = {
   },
 };
 
-/** The same section types, those that vendors fill with more words. */
+/** A GUID whose first three groups are stored most significant byte first, as it reads by the usual rule. */
+const otherByteOrder = (guid: string): string =>
+  guid.replace(
+    /^(..)(..)(..)(..)-(..)(..)-(..)(..)/,
+    (_, a: string, b: string, c: string, d: string, e: string, f: string, g: string, h: string) => `${d}${c}${b}${a}-${f}${e}-${h}${g}`,
+  );
+/** Events that CXL names by a UUID: recent Windows writes it in a UUID's own byte order. */
+const CXL_EVENTS: ReadonlySet<string> = new Set([
+  "cxlGeneralMedia",
+  "cxlDram",
+  "cxlMemoryModule",
+  "cxlMemorySparing",
+  "cxlPhysicalSwitch",
+  "cxlVirtualSwitch",
+  "cxlMldPort",
+  "cxlDynamicCapacity",
+]);
+
+/** The same section types, with the GUIDs and the words that vendors add. */
 export const withVendorContents = (types: readonly SectionType[]): readonly SectionType[] =>
   types.map((type) => {
+    if (CXL_EVENTS.has(type.name)) return { ...type, guids: [...type.guids, ...type.guids.map(otherByteOrder)] };
     const more = MORE[type.name];
     if (!more) return type;
     return {
