@@ -2,7 +2,10 @@
 import { statusBlockFormat } from "../acpi/status-block.ts";
 import { tableFormats } from "../acpi/table-format.ts";
 import { sectionTypes } from "../cper/registry.ts";
+import type { TableCarrier } from "../guest/hest-probe.ts";
+import { looksLikeText } from "../input/charset.ts";
 import { documentsOf } from "../input/document.ts";
+import { leavesOf } from "../input/leaves.ts";
 import { FILE } from "../loader/fw-cfg.ts";
 import { CROSS_RULES, checkHandOff, checkTogether } from "./cross.ts";
 import { KERNEL_RULES, type KernelVerdict, kernelVerdict } from "./kernel.ts";
@@ -33,6 +36,8 @@ export interface CheckOptions {
   readonly kernel?: "6.1" | "7.2";
   /** Default: what the tables look like. */
   readonly architecture?: "arm64" | "x86";
+  /** What puts the tables into the kernel's memory; default: they get there as they are, with zeros behind them. */
+  readonly carrier?: TableCarrier;
 }
 export interface CheckResult {
   readonly findings: readonly CheckFinding[];
@@ -105,7 +110,7 @@ export function check(inputs: readonly CheckInput[], options: CheckOptions = {})
       kernels.push(
         kernelVerdict(
           table,
-          { ...(options.kernel && { version: options.kernel }), ...(architecture && { architecture }) },
+          { ...(options.kernel && { version: options.kernel }), ...(options.carrier && { carrier: options.carrier }), ...(architecture && { architecture }) },
           (rule, path, offset, found, expected, says) => add(rule, { file: table.file, table: "HEST", path, offset }, found, expected, says),
         ),
       );
@@ -136,7 +141,8 @@ interface Sorted {
 function sorted(inputs: readonly CheckInput[]): Sorted {
   const out: Sorted & { region?: CheckInput } = { tables: [], blocks: [], files: new Map(), unknown: [], kinds: [] };
   const take = (input: CheckInput, depth: number): void => {
-    const kind = place(input, depth);
+    // Text goes first: a dump may begin with the name of the table it shows.
+    const kind = depth === 0 && looksLikeText(input.bytes) && fwCfgNameOf(input.file) === undefined ? undefined : place(input, depth);
     if (kind !== undefined) {
       out.kinds.push({ file: input.file, kind, bytes: input.bytes.length });
       return;
@@ -174,8 +180,6 @@ const isBinary = (bytes: Uint8Array) => bytes.subarray(0, 64).some((byte) => byt
 
 /** The binary contents of a text; empty for what is no text around tables. */
 function partsOf(bytes: Uint8Array): Uint8Array[] {
-  const { format, value } = documents.read(bytes);
-  const parts = (value as { parts?: readonly { content?: { format: { encode(value: unknown): Uint8Array }; value: unknown } }[] } | undefined)?.parts;
-  if (format.name === "raw" || !Array.isArray(parts)) return [];
-  return parts.flatMap((part) => (part.content ? [part.content.format.encode(part.content.value)] : []));
+  const document = documents.read(bytes);
+  return [...leavesOf(document)].filter((leaf) => leaf.value !== document.value && leaf.format.name !== "raw").map((leaf) => leaf.format.encode(leaf.value));
 }

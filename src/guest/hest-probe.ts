@@ -10,7 +10,8 @@ import { type GhesPlatform, probe } from "./ghes.ts";
 import { type KernelVersion, readHest } from "./hest.ts";
 
 /** What put the table into memory decides what lies behind it, and whether it gets there at all. */
-export type TableCarrier = "seabios" | "ovmf" | "aavmf" | "acpitable";
+export const TABLE_CARRIERS = ["seabios", "ovmf", "aavmf", "acpitable"] as const;
+export type TableCarrier = (typeof TABLE_CARRIERS)[number];
 
 export interface HestProbeOptions extends Omit<GhesPlatform, "architecture" | "mappedPages"> {
   readonly architecture?: "arm64" | "x86";

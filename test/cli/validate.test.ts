@@ -70,6 +70,26 @@ describe("what is said", () => {
     expect(x86.out).toContain("  GHES: Generic hardware error source: 0 notified via SEA is not supported\n");
     expect(x86.exit).toBe(1);
   });
+  test("EDK2 drops a table with a wrong checksum before Linux sees it", async () => {
+    const bytes = new Uint8Array(readFileSync(sea));
+    bytes[9] = (bytes[9]! + 1) & 255;
+    const broken = put("broken.dat", bytes);
+    expect((await apei(["validate", broken, "--profile", "linux", "--firmware", "aavmf"])).out).toContain("(finds no HEST and says nothing)");
+    expect((await apei(["validate", broken, "--profile", "linux", "--firmware", "seabios"])).out).toContain(
+      "ACPI BIOS Warning (bug): Incorrect checksum in table [HEST]",
+    );
+  });
+  test("an acpidump text is taken apart", async () => {
+    const row = (at: number) => {
+      const part = bert.subarray(at, at + 16);
+      const hex = Array.from(part, (byte) => byte.toString(16).toUpperCase().padStart(2, "0")).join(" ");
+      return `    ${at.toString(16).toUpperCase().padStart(4, "0")}: ${hex}  ${String.fromCharCode(...part).replace(/[^ -~]/g, ".")}`;
+    };
+    const text = `BERT @ 0x0000000000000000\n${[0, 16, 32].map(row).join("\n")}\n\n`;
+    const { out, exit } = await apei(["validate", put("machine.acpidump", text)]);
+    expect(out).toContain("error BERT at 0x24, bootErrorRegionLength");
+    expect(exit).toBe(1);
+  });
   test("JSON holds findings, verdicts and counts", async () => {
     const { out } = await apei(["validate", bad, sea, "--json"]);
     const json = JSON.parse(out);

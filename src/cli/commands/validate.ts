@@ -6,6 +6,7 @@ import { type CheckInput, check, RULES, ruleById } from "../../check/check.ts";
 import { type CheckConfig, CONFIG_NAMES, ignoredRule, isIgnored, parseConfig, profilesOf } from "../../check/config.ts";
 import { explainText, failing, jsonReport, junitReport, rulesText, sarifReport, textReport } from "../../check/report.ts";
 import { SEVERITIES, type Severity } from "../../check/rule.ts";
+import { TABLE_CARRIERS, type TableCarrier } from "../../guest/hest-probe.ts";
 import { UsageError } from "../../layout/index.ts";
 import { readInput, writeWhole } from "../files.ts";
 import { type Command, EXIT, type Io } from "../io.ts";
@@ -55,6 +56,11 @@ export const command: Command = {
       .option("config", { type: "string", describe: `configuration file; default ${CONFIG_NAMES.join(" or ")} here` })
       .option("kernel", { type: "string", choices: ["7.2", "6.1"], describe: "version of Linux to predict; default 7.2" })
       .option("arch", { type: "string", choices: ["x86", "arm64"], describe: "architecture to predict for; default by the table" })
+      .option("firmware", {
+        type: "string",
+        choices: TABLE_CARRIERS,
+        describe: "what hands the tables to Linux: EDK2 drops some, and what lies behind a table differs; default nothing",
+      })
       .option("format", { type: "string", choices: ["text", "json", "sarif", "junit"], describe: "how to report; default text" })
       .option("json", { type: "boolean", conflicts: "format", describe: "the same as --format json" })
       .option("notes", { type: "boolean", describe: "show notes in the text too" })
@@ -80,8 +86,15 @@ export const command: Command = {
     const kernel = (args["kernel"] ?? config.kernel) as "6.1" | "7.2" | undefined;
     const architecture = (args["arch"] ?? config.architecture) as "arm64" | "x86" | undefined;
 
+    const carrier = args["firmware"] as TableCarrier | undefined;
+
     const { inputs, named } = await inputsOf(names, io);
-    const whole = check(inputs, { ...(profiles && { profiles }), ...(kernel && { kernel }), ...(architecture && { architecture }) });
+    const whole = check(inputs, {
+      ...(profiles && { profiles }),
+      ...(kernel && { kernel }),
+      ...(architecture && { architecture }),
+      ...(carrier && { carrier }),
+    });
     const result = { ...whole, findings: whole.findings.filter((finding) => !isIgnored(finding, ignored)) };
     const stranger = result.unknown.find((file) => named.has(file));
     if (stranger !== undefined) throw new UsageError(`${stranger}: is no ACPI table, status block or fw_cfg file of the hand-off`);
