@@ -6,6 +6,7 @@ import { bits, decode, encodeSectionBody, guidBytes, hexNumber, type Parsed, typ
 import { fileTimeText } from "./file-time.ts";
 import { type RecordHeader, SectionDescriptor, ZERO_GUID } from "./record.ts";
 import { sectionTypes } from "./registry.ts";
+import type { ProcessorGeneric } from "./sections/processor-generic.ts";
 
 type Header = Parsed<typeof RecordHeader>;
 type Descriptor = Parsed<typeof SectionDescriptor>;
@@ -14,6 +15,7 @@ interface CreatorWords {
   readonly is: (header: Header) => boolean;
   readonly header: (header: Header) => readonly Tree[];
   readonly descriptor: (descriptor: Descriptor) => readonly Tree[];
+  readonly body?: (body: SectionBody) => readonly Tree[];
 }
 
 /** Text in a field meant for a GUID: undefined when the bytes are no printable ASCII. */
@@ -80,7 +82,22 @@ const windows: CreatorWords = {
     if (descriptor.validation?.fruText && descriptor.fruText === "") out.push({ label: "FRU text", text: "marked valid, but empty" });
     return out;
   },
+  body: ({ type, value }) => (type?.name === "processorGeneric" && !(value instanceof Uint8Array) ? windowsProcessor(value as ProcessorGeneric) : []),
 };
+
+/** Windows' additions to the processor section: a model id in the high half of the version, and instruction sets of its own. */
+function windowsProcessor(body: ProcessorGeneric): readonly Tree[] {
+  const valid = body.validation ?? {};
+  const out: Tree[] = [];
+  if ((valid.rest ?? 0n) & NATIVE_MODEL_VALID && body.cpuVersion !== undefined)
+    out.push({ label: "native model id", text: hexNumber(body.cpuVersion >> 32n), note: "Windows keeps it in the high half of the CPU version" });
+  const set = body.instructionSet === "a64" ? 4 : body.instructionSet;
+  const name = valid.instructionSet && typeof set === "number" ? WINDOWS_ARM[set] : undefined;
+  if (name) out.push({ label: "instruction set", text: name, note: `Windows' ${set}` });
+  return out;
+}
+const NATIVE_MODEL_VALID = 1n << 13n;
+const WINDOWS_ARM: Readonly<Record<number, string>> = { 4: "ARM32", 8: "ARM64" };
 
 const amdGpu: CreatorWords = {
   is: (header) => asciiOf(header.creatorId)?.startsWith("amdgpu") ?? false,
@@ -115,8 +132,10 @@ export const headerWords = (header: Header): readonly Tree[] => CREATOR_WORDS.fi
 /** Lines that interpret a section descriptor by the creator of its record. */
 export function descriptorWords(header: Header, descriptor: Descriptor, body?: SectionBody): readonly Tree[] {
   const stale = staleDescriptor(header, descriptor, body);
+  const creator = CREATOR_WORDS.find((one) => one.is(header));
   return [
-    ...(CREATOR_WORDS.find((creator) => creator.is(header))?.descriptor(descriptor) ?? []),
+    ...(creator?.descriptor(descriptor) ?? []),
+    ...(body && creator?.body ? creator.body(body) : []),
     ...(stale
       ? [
           {

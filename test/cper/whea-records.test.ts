@@ -188,6 +188,18 @@ describe("the creator chooses how header fields are read", () => {
       "body: begins with a section descriptor that the record's count leaves out (Windows error packet, 369 bytes at 391): its fields mean nothing",
     );
   });
+  test("Windows' additions to the processor section", () => {
+    const body = new Uint8Array(192);
+    body.set([0x42, 0x20], 0); // instruction set, CPU version, and bit 13: native model id
+    body[9] = 8;
+    body.set([0x11, 0x0f, 0xa1, 0x00, 0x34, 0x12], 16);
+    const type = sectionTypes.byName("processorGeneric")!;
+    const said = descriptorWords(header({ 64: windowsKernel }), descriptor(0), { type, value: parse(type.layout, body) as object });
+    expect(said.map(({ label, text }) => [label, text])).toEqual([
+      ["native model id", "0x1234"],
+      ["instruction set", "ARM64"],
+    ]);
+  });
   test("amdgpu writes ASCII where GUIDs belong", () => {
     const record = header({ 32: ascii("0x1002:0x75A0"), 64: ascii("amdgpu"), 96: ascii("0:1F") });
     expect(headerWords(record).map(({ label, text }) => [label, text])).toEqual([
