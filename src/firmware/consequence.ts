@@ -1,4 +1,5 @@
 /** What a boot means for the guest, in words, and where firmwares part ways. */
+import { FILE } from "../loader/fw-cfg.ts";
 import type { BootResult, FirmwareName } from "./boot.ts";
 import { isUnlinked, linkedSources } from "./error-sources.ts";
 
@@ -33,9 +34,9 @@ export function consequenceOf(result: BootResult): Consequence {
   if (state === "noAcpi") {
     const { guest, words } = WITHOUT_ACPI[firmware];
     // Without a script AAVMF offers the device tree instead.
-    if (firmware === "aavmf" && result.device.find("etc/table-loader") === undefined)
+    if (firmware === "aavmf" && result.device.find(FILE.script) === undefined)
       return { guest: "boots", words: ["there is no script: the guest boots with the device tree and without ACPI"] };
-    return { guest, words: failure === undefined ? words : [...words, `because ${failure}`] };
+    return { guest, words: failure === undefined ? words : [...words, `the reason: ${failure}`] };
   }
   const words: string[] = [];
   let guest: GuestFate = "boots";

@@ -266,7 +266,7 @@ function installTables(
       if (table === "root") continue;
       if (keys.length === MOST_TABLES) return rollBack(`entry ${index}: more than ${MOST_TABLES} tables (out of resources)`);
       const result = protocol.install(table);
-      const signature = decode(TableHeader, padded(table)).signature;
+      const signature = decode(TableHeader, table).signature;
       if ("error" in result) return rollBack(`entry ${index}: the ${signature} at ${at(address)} is not installed: ${result.error}`);
       keys.push(result.key!);
       notes.push(`${signature} at ${at(address)} is copied to ${at(result.address)}`);
@@ -280,10 +280,6 @@ function installTables(
   }
   return undefined;
 }
-
-/** A FACS is shorter than nothing that reads its first 36 bytes, but other callers may not be. */
-const padded = (table: Uint8Array): Uint8Array =>
-  table.length >= TableHeader.size ? table : Uint8Array.from({ length: TableHeader.size }, (_, i) => table[i] ?? 0);
 
 /** Larger things than this are taken for no table without being summed. */
 const MOST_TABLE_BYTES = 64 << 20;

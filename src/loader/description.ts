@@ -51,9 +51,11 @@ export interface TableDescription {
   readonly file?: string;
   /** Instead of a file: the HEST made of `errorSources`. */
   readonly hest?: true;
+  /** Default for a FADT: its FACS and DSDT; otherwise none. */
   readonly pointers?: readonly PointerDescription[];
+  /** Emitted before the pointers. */
   readonly writePointers?: readonly WritePointerDescription[];
-  /** Other addresses in the table's file that are no addresses yet: `checksum: false` leaves the checksum as it is. */
+  /** Whether the firmware computes the checksum; default true, false for a FACS. */
   readonly checksum?: boolean;
 }
 

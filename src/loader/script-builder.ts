@@ -1,13 +1,11 @@
 /** Writing a script as QEMU does (`hw/acpi/bios-linker-loader.c`): blobs grow, pointers leave their initial values in them. */
 import { EncodeError } from "../layout/index.ts";
-import { type Allocate, type Entry, FILE_NAME_SIZE } from "./commands.ts";
+import { type Entry, FILE_NAME_SIZE, type ZONE } from "./commands.ts";
 import { encodeScript } from "./script.ts";
 
 export type PointerSize = 1 | 2 | 4 | 8;
-export type ZoneName = Exclude<NonNullable<ReturnType<typeof zoneOf>>, number>;
-const zoneOf = (entry: Extract<Entry, { command: "allocate" }>) => entry.zone;
-type Unused = { readonly unused: (typeof Allocate.fields.unused)["initial"] & undefined };
-const NONE = { unused: undefined } as Unused;
+export type ZoneName = keyof typeof ZONE;
+const NONE = { unused: undefined } as const;
 
 interface Blob {
   bytes: Uint8Array;

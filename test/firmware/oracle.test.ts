@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { boot } from "../../src/firmware/boot.ts";
+import { consequenceOf } from "../../src/firmware/consequence.ts";
 import { bytesToHex } from "../../src/layout/index.ts";
 import { readWord } from "../../src/layout/values.ts";
 import { FILE, type FwCfgFiles } from "../../src/loader/fw-cfg.ts";
@@ -38,6 +39,7 @@ describeShared("recorded boots of real firmware", () => {
     const places = heapPlaces(outcome);
     const result = boot(files, { firmware, ...(firmware !== "seabios" && { placements: places }) });
     expect(result.state === "stuck").toBe(outcome.hang ?? false);
+    expect(consequenceOf(result).guest).toBe(outcome.booted ? "boots" : outcome.linked.length > 0 ? "oopses" : "panics");
     // A guest that ends in a kernel oops printed no tables: what firmware linked says it then.
     const crashed = outcome.kernel_oops === true && outcome.linked.length > 0;
     const signatures = result.tables.map((table) => table.signature);
