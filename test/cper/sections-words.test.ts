@@ -63,7 +63,7 @@ describeShared("sections with Linux's own decode", () => {
     expect(event).toMatchObject({
       physicalAddress: 0x7d0n,
       descriptor: { uncorrectable: true, thresholdEvent: true, poisonListOverflow: true },
-      eventType: "trpcCounterExpiration",
+      eventType: "teStateViolation",
       transactionType: 0xc0,
       validation: { channel: true, rank: true, device: true, componentId: true },
       channel: 3,

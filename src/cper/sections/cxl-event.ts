@@ -87,7 +87,7 @@ const TRANSACTION_TYPE = {
   internalErrorCheckScrub: [7, "internal media error check scrub"],
   initialization: [8, "media initialization"],
 } as const;
-const THRESHOLD_FLAGS = { correctedMemoryErrors: 0, exceedsThreshold: 1 } as const;
+const THRESHOLD_FLAGS = { multipleMediaComponents: 0, exceedsProgrammableThreshold: 1 } as const;
 const GENERAL_MEDIA_SUBTYPE = {
   notReported: 0,
   internalDatapathError: 1,
@@ -107,8 +107,10 @@ export const CxlGeneralMediaEvent = struct("CXL General Media Event", 112, "CXL 
       eccError: [0, "media ECC error"],
       invalidAddress: 1,
       datapathError: 2,
-      trpcCounterExpiration: [3, "TRPC counter expiration"],
-      thresholdExceeded: [4, "corrected memory error threshold exceeded"],
+      teStateViolation: [3, "TE state violation"],
+      scrubError: [4, "scrub media ECC error"],
+      counterExpiration: [5, "advanced programmable corrected memory error counter expiration"],
+      ckidViolation: [6, "CKID violation"],
     }),
   ),
   transactionType: orZero(oneOf(1, "What was going on", TRANSACTION_TYPE)),
@@ -133,8 +135,9 @@ export const CxlDramEvent = struct("CXL DRAM Event", 112, "CXL 3.2, 8.2.10.2.1.2
       scrubError: [1, "scrub media ECC error"],
       invalidAddress: 2,
       datapathError: 3,
-      trpcCounterExpiration: [4, "TRPC counter expiration"],
-      thresholdExceeded: [5, "corrected memory error threshold exceeded"],
+      teStateViolation: [4, "TE state violation"],
+      counterExpiration: [5, "advanced programmable corrected memory error counter expiration"],
+      ckidViolation: [6, "CKID violation"],
     }),
   ),
   transactionType: orZero(oneOf(1, "What was going on", TRANSACTION_TYPE)),
