@@ -15,7 +15,7 @@ import { headerRules } from "./rules/header.ts";
 import { hestRules } from "./rules/hest.ts";
 import { otherRules } from "./rules/others.ts";
 import { registerRules } from "./rules/registers.ts";
-import { looksLikeTable, type Table, tableOf } from "./table.ts";
+import { looksLikeTable, type Table, tableOf, tablesIn } from "./table.ts";
 
 /** Rules that look at one table. */
 export const TABLE_RULES: readonly Rule[] = [...headerRules, ...hestRules, ...registerRules, ...actionRules, ...otherRules];
@@ -165,6 +165,11 @@ function sorted(inputs: readonly CheckInput[]): Sorted {
       return "boot error region";
     }
     if (tableFormats.some((format) => format.recognise(input.bytes)) || (looksLikeTable(input.bytes) && isBinary(input.bytes))) {
+      const several = tablesIn(input.bytes);
+      if (several.length > 0) {
+        out.tables.push(...several.map((bytes) => tableOf(`${input.file} (${String.fromCharCode(...bytes.subarray(0, 4))})`, bytes)));
+        return `${several.length} tables`;
+      }
       const table = tableOf(input.file, input.bytes);
       out.tables.push(table);
       return table.signature;

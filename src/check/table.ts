@@ -89,3 +89,21 @@ export function leastLength(signature: string): number {
 }
 
 export const hex = (value: number | bigint): string => `0x${value.toString(16)}`;
+
+/**
+ * The tables of a file that holds several, back to back or with zeros between, such as a blob of fw_cfg.
+ * Empty when the file is not wholly made of them.
+ */
+export function tablesIn(bytes: Uint8Array): Uint8Array[] {
+  const out: Uint8Array[] = [];
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  for (let at = 0; ; ) {
+    while (at < bytes.length && bytes[at] === 0) at++;
+    if (at >= bytes.length) return out.length > 1 ? out : [];
+    if (at + TableHeader.size > bytes.length || !/^[A-Z][A-Z0-9_]{3}$/.test(String.fromCharCode(...bytes.subarray(at, at + 4)))) return [];
+    const length = view.getUint32(at + TableHeader.fields.signature.size, true);
+    if (length < TableHeader.size || at + length > bytes.length) return [];
+    out.push(bytes.subarray(at, at + length));
+    at += length;
+  }
+}

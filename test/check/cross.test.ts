@@ -132,3 +132,13 @@ test("a checksum repaired by hand is no finding", () => {
   expect(rules([{ file: "BERT.dat", bytes: bert }])).toEqual(["header-checksum header.checksum"]);
   expect(rules([{ file: "BERT.dat", bytes: fixChecksum(bert) }])).toEqual([]);
 });
+
+test("a file of several tables is taken apart", () => {
+  const bad = buildTable("BERT", { bootErrorRegionLength: 4, bootErrorRegion: "0x1000" });
+  const good = buildTable("OEM1", { body: "00" });
+  const { findings } = check([{ file: "all.dat", bytes: Uint8Array.from([...good, 0, 0, 0, ...bad, ...new Uint8Array(100)]) }]);
+  expect(findings.filter(({ severity }) => severity === "error").map(({ file, rule, offset }) => [file, rule, offset])).toEqual([
+    ["all.dat (BERT)", "bert-region-length", 36],
+  ]);
+  expect(rules([{ file: "padded.dat", bytes: Uint8Array.from([...good, 0, 0]) }])).toEqual(["header-trailing trailing"]);
+});
