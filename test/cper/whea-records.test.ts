@@ -63,8 +63,9 @@ describeShared("Windows records", () => {
     const { bytes, record, findings } = read(name);
     for (const [i, section] of record.sections.entries()) {
       expect(section.body?.type, `section ${i}`).toBeDefined();
-      if (/^(whea|storPort|mu)/.test(section.body?.type?.name ?? ""))
-        expect(findings.filter(({ path }) => path.startsWith(`record.sections[${i}].body`)).map(({ message }) => message)).toEqual([]);
+      // One processor section counts one structure less than Windows wrote.
+      const odd = name === "ralish-ErrorMultiple3.bin" && i === 1 ? ["80 bytes follow the IA32/X64 Processor Error"] : [];
+      expect(findings.filter(({ path }) => path.startsWith(`record.sections[${i}]`)).map(({ message }) => message)).toEqual(odd);
     }
     expect(format.encode(format.fromJson(JSON.parse(JSON.stringify(format.toJson(record))) as { [key: string]: Json }))).toEqual(bytes);
     expect(`${format.summary(record)}\n${words(record).join("\n")}`).not.toMatch(/undefined|NaN|\[object/);
@@ -133,6 +134,12 @@ describeShared("Windows records", () => {
       extraLength: 0,
       product: "KINGSTON SFYRD20",
     });
+  });
+
+  test("a memory section of 73 bytes with four of padding", () => {
+    const { record, findings } = read("ralish-ErrorMemory1.bin");
+    expect(findings).toEqual([]);
+    expect(record.sections[0]?.body?.value).toMatchObject({ memoryErrorType: "singleBitEcc", errorStatus: { type: "memory" }, trailing: new Uint8Array(1) });
   });
 
   test("persistence information and record id in words", () => {

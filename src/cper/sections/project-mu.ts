@@ -1,5 +1,7 @@
 /** Project Mu's telemetry section (microsoft/mu_plus MsWheaPkg). */
+
 import { bits, guid, hexNumber, orZero, type Parsed, reserved, type SectionType, struct, u64, valueLabel } from "../../layout/index.ts";
+import { ZERO_GUID } from "../record.ts";
 
 const CODE_CLASS = { computingUnit: 0, peripheral: 1, ioBus: [2, "I/O bus"], software: 3 } as const;
 
@@ -27,7 +29,7 @@ export const muTelemetry: SectionType = {
       code === undefined
         ? ""
         : `${valueLabel(CODE_CLASS, code.class ?? 0)} status code, subclass ${hexNumber(code.subclass ?? 0)}, operation ${hexNumber(code.operation ?? 0)}`,
-      componentId ? `component ${componentId}` : "",
+      componentId && componentId !== ZERO_GUID ? `component ${componentId}` : "",
       additionalInfo1 ? `information ${hexNumber(additionalInfo1)}` : "",
       additionalInfo2 ? `and ${hexNumber(additionalInfo2)}` : "",
     ]
