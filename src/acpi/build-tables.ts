@@ -2,16 +2,18 @@
 import { EncodeError, encode, fromJson, type Json, lookUp, type Node, type Root } from "../layout/index.ts";
 import { ERST_ACTION, type ErstActionName } from "./action-entry.ts";
 import { Bert } from "./bert.ts";
+import { Cedt } from "./cedt.ts";
 import { Einj } from "./einj.ts";
 import { Erst } from "./erst.ts";
 import { Hest } from "./hest.ts";
+import { Rsdt, Xsdt } from "./root-tables.ts";
 import { AcpiTable } from "./table-format.ts";
 import { fixChecksum, TableHeader } from "./table-header.ts";
 
 type JsonObject = { readonly [key: string]: Json };
 const isObject = (json: Json | undefined): json is { [key: string]: Json } => typeof json === "object" && json !== null && !Array.isArray(json);
 
-const LAYOUTS: Readonly<Record<string, Root>> = { HEST: Hest, BERT: Bert, ERST: Erst, EINJ: Einj } as never;
+const LAYOUTS: Readonly<Record<string, Root>> = { HEST: Hest, BERT: Bert, ERST: Erst, EINJ: Einj, CEDT: Cedt, RSDT: Rsdt, XSDT: Xsdt } as never;
 /** Signatures `buildTable` knows the layout of; others are built from a header and a `body` in hex. */
 export const BUILT_TABLES: readonly string[] = Object.keys(LAYOUTS);
 

@@ -70,6 +70,14 @@ export const CROSS_RULES = {
     explain: "The acknowledge word must be 1 at start: with 0 the host waits for an acknowledgement that never comes and delivers nothing.",
     consumers: { qemu: ["error", "never delivers an error"] },
   },
+  lookup: {
+    id: "hest-lookup",
+    title: "QEMU cannot step over a source",
+    source: "QEMU hw/acpi/ghes.c, machines from virt-10.2 on",
+    explain:
+      "Where QEMU is told the address of HEST, it looks a source up in the guest's table by its id. It knows the size of version 2 generic sources only, and gives up at any other.",
+    consumers: { qemu: ["error", "delivers no error to this source or those behind it"] },
+  },
   notifier: {
     id: "hest-error-device",
     title: "No error device for SCI, GPIO or GSIV sources",
@@ -325,6 +333,15 @@ function checkPointers(input: CrossInput, result: BootResult, architecture: "arm
         report(CROSS_RULES.acknowledgeInitial, at("readAckRegister"), hex(value), hex(source.readAckWrite ?? 1n));
     }
   }
+  if (result.writtenPointers.some(({ file }) => file === FILE.hestAddress))
+    for (const source of all)
+      if (source.type !== "genericHardwareErrorV2")
+        report(
+          CROSS_RULES.lookup,
+          { file: table.file, table: "HEST", path: `${source.path}.type`, offset: source.offset },
+          source.type,
+          "genericHardwareErrorV2",
+        );
   blocks.sort((a, b) => (a.start < b.start ? -1 : 1));
   for (let i = 1; i < blocks.length; i++)
     if (blocks[i]!.start < blocks[i - 1]!.end)

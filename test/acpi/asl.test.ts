@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { aslSource } from "../../src/acpi/asl.ts";
 import { buildTable } from "../../src/acpi/build-tables.ts";
-import { haveIasl, iaslCompile } from "../support/iasl.ts";
+import { haveIasl, iaslCompile, iaslDisassemble } from "../support/iasl.ts";
 import { haveShared, shared, sharedNames } from "../support/shared.ts";
 
 /** iasl writes its own name and revision into every header, and with them another checksum. */
@@ -31,6 +31,16 @@ describe.skipIf(!haveShared || !haveIasl)("what iasl compiles from our source", 
     const { bytes, output } = iaslCompile(aslSource(table));
     if (!bytes) expect.fail(output);
     expect(withoutCreator(bytes)).toEqual(withoutCreator(table));
+  });
+});
+
+describe.skipIf(!haveShared || !haveIasl)("there and back", () => {
+  const good = sharedNames("captures/tables-good", (name) => TABLE.test(name));
+  test.each(good)("%s compiled, disassembled and compiled again", { timeout: 30_000 }, (name) => {
+    const { bytes: first } = iaslCompile(aslSource(shared("captures/tables-good", name)));
+    const { bytes: source } = iaslDisassemble(first!);
+    expect(iaslCompile(new TextDecoder("latin1").decode(source)).bytes).toEqual(first);
+    expect(iaslCompile(aslSource(first!)).bytes).toEqual(first);
   });
 });
 

@@ -81,6 +81,13 @@ describeShared("a hand-off", () => {
   test("two sources with one block", () => {
     expect(check1((all) => all.get("etc_hardware_errors")!.copyWithin(8, 0, 8))).toEqual(["hest-block-overlap sources[1].errorStatusAddress"]);
   });
+  test("a source QEMU cannot step over", () => {
+    const found = check1((all) => {
+      const tables = all.get("etc_acpi_tables")!;
+      tables[hestAt(tables) + 40] = 9;
+    });
+    expect(found).toContain("hest-lookup sources[0].type");
+  });
   test("a block that goes beyond the blob", () => {
     expect(check1((all) => new DataView(all.get("etc_hardware_errors")!.buffer).setBigUint64(8, 2000n, true))).toContain(
       "hest-pointer-outside sources[1].errorStatusBlockLength",
