@@ -15,6 +15,7 @@ const COMMANDS: readonly Row[] = [
   { usage: "decode <files..>", summary: "show what is in a file: in words, as JSON or as a hex dump", load: () => import("./commands/decode.ts") },
   { usage: "encode <file>", summary: "make the bytes of a JSON document", load: () => import("./commands/encode.ts") },
   { usage: "run <scenario>", summary: "rehearse an error from the hardware to the guest and back", load: () => import("./commands/run.ts") },
+  { usage: "qemu <action> [input]", summary: "do the same on a real QEMU: run, inject, capture", load: () => import("./commands/qemu.ts") },
   { usage: "build <description>", summary: "make the fw_cfg files of a described machine", load: () => import("./commands/build.ts") },
   { usage: "boot <folder>", summary: "run fw_cfg files through SeaBIOS, OVMF and AAVMF", load: () => import("./commands/boot.ts") },
   { usage: "esr <values..>", summary: "say what arm64 syndromes and routing registers mean", load: () => import("./commands/esr.ts") },

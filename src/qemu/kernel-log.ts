@@ -1,0 +1,55 @@
+/** The guest kernel's words beside the predicted ones. */
+import { KERNELS, type KernelVersion } from "../guest/report/words.ts";
+
+/** Lines of a console, without the kernel's time stamps and what a shell left on the line before them. */
+export const plainLines = (output: string): string[] => output.split("\n").map((line) => line.replace(/^.{0,20}?\[ *[0-9]+\.[0-9]{6}\](\[ *[A-Z]?[0-9]+\])? /, ""));
+
+/** What a driver of error sources says: reports with their number, and complaints. */
+export const isReport = (line: string): boolean => /^\{[0-9]+\}\[Hardware Error\]: |^\[Firmware Warn\]: (GHES: )?[A-Ze]|^GHES: /.test(line);
+/** What is said about the source table when the kernel starts. */
+export const isTableLine = (line: string): boolean => /^(\[Firmware (Warn|Bug)\]: )?(HEST|GHES): |Incorrect checksum in table \[HEST\]/.test(line);
+/** What is said about errors before this boot. */
+export const isBootLine = (line: string): boolean => /^BERT: |^\[Hardware Error\]: /.test(line);
+
+export interface KernelName {
+  /** What it says itself. */
+  readonly release: string;
+  /** The kernel whose behaviour is predicted. */
+  readonly version: KernelVersion;
+}
+
+/** Which predictions fit a kernel: those of the newest one that is not newer. */
+export function kernelOf(output: string): KernelName {
+  const release = /Linux version (\S+)/.exec(output)?.[1] ?? "";
+  const number = (text: string) => text.split(".").reduce((sum, part, i) => sum + (Number.parseInt(part, 10) || 0) / 1000 ** i, 0);
+  const known = (Object.keys(KERNELS) as KernelVersion[]).sort((a, b) => number(a) - number(b));
+  const own = number(release.split(".").slice(0, 2).join("."));
+  return { release, version: known.findLast((version) => number(version) <= own) ?? known[0]! };
+}
+
+export interface ComparedLine {
+  /** `same`, predicted but not printed, or printed but not predicted. */
+  readonly kind: "same" | "missing" | "unexpected";
+  readonly text: string;
+}
+
+/** Lines beside lines: the longest common part is the same. */
+export function compareLines(predicted: readonly string[], printed: readonly string[]): ComparedLine[] {
+  const common: number[][] = Array.from({ length: predicted.length + 1 }, () => new Array<number>(printed.length + 1).fill(0));
+  for (let i = predicted.length - 1; i >= 0; i--)
+    for (let k = printed.length - 1; k >= 0; k--)
+      common[i]![k] = predicted[i] === printed[k] ? common[i + 1]![k + 1]! + 1 : Math.max(common[i + 1]![k]!, common[i]![k + 1]!);
+  const out: ComparedLine[] = [];
+  let i = 0;
+  let k = 0;
+  while (i < predicted.length || k < printed.length) {
+    if (i < predicted.length && k < printed.length && predicted[i] === printed[k]) {
+      out.push({ kind: "same", text: predicted[i++]! });
+      k++;
+    } else if (k >= printed.length || (i < predicted.length && common[i + 1]![k]! >= common[i]![k + 1]!)) out.push({ kind: "missing", text: predicted[i++]! });
+    else out.push({ kind: "unexpected", text: printed[k++]! });
+  }
+  return out;
+}
+
+export const differ = (lines: readonly ComparedLine[]): boolean => lines.some(({ kind }) => kind !== "same");
