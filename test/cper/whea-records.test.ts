@@ -58,14 +58,21 @@ describeShared("records with Microsoft's own decode of header and descriptors", 
   });
 });
 
+/** What really is odd in these records, by file and section. */
+const ODD: Readonly<Record<string, string>> = {
+  // 73 bytes of an old revision and four of padding.
+  "ralish-ErrorMemory1.bin 0": "the Platform Memory Error is cut short: 76 bytes of whole fields, 77 bytes in all",
+  // One structure more than the section counts.
+  "ralish-ErrorMultiple3.bin 1": "80 bytes follow the IA32/X64 Processor Error",
+};
+
 describeShared("Windows records", () => {
   test.each(sharedNames("corpus/whea-cper", (name) => name.endsWith(".bin")))("%s: every section is known, words have no holes", (name) => {
     const { bytes, record, findings } = read(name);
     for (const [i, section] of record.sections.entries()) {
       expect(section.body?.type, `section ${i}`).toBeDefined();
-      // One processor section counts one structure less than Windows wrote.
-      const odd = name === "ralish-ErrorMultiple3.bin" && i === 1 ? ["80 bytes follow the IA32/X64 Processor Error"] : [];
-      expect(findings.filter(({ path }) => path.startsWith(`record.sections[${i}]`)).map(({ message }) => message)).toEqual(odd);
+      const message = ODD[`${name} ${i}`];
+      expect(findings.filter(({ path }) => path.startsWith(`record.sections[${i}]`)).map((finding) => finding.message)).toEqual(message ? [message] : []);
     }
     expect(format.encode(format.fromJson(JSON.parse(JSON.stringify(format.toJson(record))) as { [key: string]: Json }))).toEqual(bytes);
     expect(`${format.summary(record)}\n${words(record).join("\n")}`).not.toMatch(/undefined|NaN|\[object/);
@@ -137,8 +144,7 @@ describeShared("Windows records", () => {
   });
 
   test("a memory section of 73 bytes with four of padding", () => {
-    const { record, findings } = read("ralish-ErrorMemory1.bin");
-    expect(findings).toEqual([]);
+    const { record } = read("ralish-ErrorMemory1.bin");
     expect(record.sections[0]?.body?.value).toMatchObject({ memoryErrorType: "singleBitEcc", errorStatus: { type: "memory" }, trailing: new Uint8Array(1) });
   });
 
