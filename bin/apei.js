@@ -1,8 +1,17 @@
 #!/usr/bin/env node
-import { main } from "../dist/cli/main.js";
+import { load } from "./command-line.js";
 
 process.stdout.on("error", (error) => {
   if (error.code !== "EPIPE") throw error;
   process.exit(0);
 });
-process.exitCode = await main(process.argv.slice(2), process);
+const { main } = await load();
+process.exitCode = await main(process.argv.slice(2), {
+  get stdin() {
+    return process.stdin;
+  },
+  stdout: process.stdout,
+  stderr: process.stderr,
+  env: process.env,
+  importModule: (url) => import(url),
+});

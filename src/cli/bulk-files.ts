@@ -225,7 +225,7 @@ class Parquet implements Target {
 export async function decodeBulk(files: readonly string[], options: BulkOptions, io: Io): Promise<number> {
   if (options.format === "parquet" && options.out === undefined) throw new UsageError("Parquet goes to a file: name it with --out");
   const batchOptions: BatchOptions = { format: options.format === "parquet" ? "rows" : options.format, select: options.select, where: options.where };
-  const local = batchConverter(batchOptions, await registryWith(options.sections), true);
+  const local = batchConverter(batchOptions, await registryWith(options.sections, io), true);
   const converter: Converter =
     options.jobs > 1 ? new Threads(options.jobs, batchOptions, options.sections) : { convert: async (batch) => local(batch), depth: 1, close: async () => {} };
   const target: Target =

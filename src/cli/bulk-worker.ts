@@ -4,7 +4,7 @@ import { type Batch, type BatchOptions, batchConverter } from "../bulk/batch.ts"
 import { registryWith } from "./section-modules.ts";
 
 const { options, sections } = workerData as { options: BatchOptions; sections: readonly string[] };
-const convert = batchConverter(options, await registryWith(sections));
+const convert = batchConverter(options, await registryWith(sections, { importModule: (url) => import(url) }));
 
 parentPort!.on("message", (batch: Batch) => {
   const result = convert(batch);

@@ -1,6 +1,5 @@
 /** Reading and writing files for commands: `-` is standard input, output files appear whole or not at all. */
-import { randomBytes } from "node:crypto";
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { UsageError } from "../layout/index.ts";
 import type { Io } from "./io.ts";
@@ -26,7 +25,8 @@ export async function readInput(name: string, io: Io): Promise<Uint8Array> {
     return new Uint8Array(Buffer.concat(chunks));
   }
   try {
-    return new Uint8Array(await readFile(name));
+    const { buffer, byteOffset, length } = readFileSync(name);
+    return new Uint8Array(buffer, byteOffset, length);
   } catch (error) {
     throw new UsageError(`${name}: ${reason(error)}`);
   }
@@ -34,13 +34,13 @@ export async function readInput(name: string, io: Io): Promise<Uint8Array> {
 
 /** Write a file by way of a temporary neighbour, so that an interrupted run leaves no half of it. @throws UsageError */
 export async function writeWhole(name: string, content: Uint8Array | string): Promise<void> {
-  const temporary = join(dirname(name), `.${basename(name)}.${randomBytes(4).toString("hex")}`);
+  const temporary = join(dirname(name), `.${basename(name)}.${process.pid}`);
   try {
-    await mkdir(dirname(name), { recursive: true });
-    await writeFile(temporary, content);
-    await rename(temporary, name);
+    mkdirSync(dirname(name), { recursive: true });
+    writeFileSync(temporary, content);
+    renameSync(temporary, name);
   } catch (error) {
-    await rm(temporary, { force: true });
+    rmSync(temporary, { force: true });
     throw new UsageError(`${name}: ${reason(error)}`);
   }
 }

@@ -11,6 +11,8 @@ export interface Io {
   readonly stdout: Output;
   readonly stderr: Output;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Load a module by its URL: code that is no part of the package. */
+  importModule(url: string): Promise<object>;
 }
 
 /** Exit codes of every command. */

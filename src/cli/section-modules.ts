@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { sectionTypes } from "../cper/registry.ts";
 import { SectionRegistry, type SectionType, UsageError } from "../layout/index.ts";
+import type { Io } from "./io.ts";
 
 const isSectionType = (value: unknown): value is SectionType =>
   typeof value === "object" &&
@@ -16,13 +17,13 @@ const isSectionType = (value: unknown): value is SectionType =>
  * @param modules paths of JavaScript modules, relative to the current folder.
  * @throws UsageError for a module that cannot be loaded, exports none, or takes a name or GUID that is taken.
  */
-export async function registryWith(modules: readonly string[]): Promise<SectionRegistry> {
+export async function registryWith(modules: readonly string[], io: Pick<Io, "importModule">): Promise<SectionRegistry> {
   if (modules.length === 0) return sectionTypes;
   const registry = new SectionRegistry(sectionTypes);
   for (const module of modules) {
     let found: SectionType[];
     try {
-      const exported = (await import(pathToFileURL(resolve(module)).href)) as Record<string, unknown>;
+      const exported = await io.importModule(pathToFileURL(resolve(module)).href);
       found = [...new Set(Object.values(exported).flat())].filter(isSectionType);
     } catch (error) {
       throw new UsageError(`${module}: ${error instanceof Error ? error.message : String(error)}`);

@@ -21,6 +21,7 @@ export async function apei(argv: readonly string[], stdin: Uint8Array | string =
     stdout: { write: (chunk) => out.push(bytesOf(chunk)) > 0 },
     stderr: { write: (chunk) => err.push(typeof chunk === "string" ? chunk : new TextDecoder().decode(chunk)) > 0 },
     env,
+    importModule: (url) => import(url),
   });
   const bytes = new Uint8Array(Buffer.concat(out));
   return { exit, out: new TextDecoder().decode(bytes), err: err.join(""), bytes };

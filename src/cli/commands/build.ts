@@ -28,7 +28,7 @@ export const command: Command = {
       if (out !== "-") io.stdout.write(args["json"] ? `${JSON.stringify(said, null, 2)}\n` : `${said.table}: ${said.size} bytes\n`);
       return EXIT.fine;
     }
-    const again = { stdout: io.stdout, stderr: io.stderr, env: io.env, stdin: once(given) };
+    const again = { ...io, stdin: once(given) };
     const description = await readDescription<BuildDescription>(file, buildDescriptionSchema, again);
     const folder = file === "-" ? "." : dirname(file);
     const content = new Map<string, Uint8Array>();

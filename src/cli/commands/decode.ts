@@ -108,7 +108,7 @@ export const command: Command = {
     if ((BULK as readonly string[]).includes(format)) return inBulk(format as Bulk, files, args, io);
     for (const name of ["select", "where", "strict", "from", "out"])
       if (args[name] !== undefined) throw new UsageError(`--${name} makes sense only with --format ${BULK.join(", ")}`);
-    const documents = documentsOf(await registryWith((args["sections"] as string[] | undefined) ?? []));
+    const documents = documentsOf(await registryWith((args["sections"] as string[] | undefined) ?? [], io));
     const view = await VIEWS[format]?.();
     let exit: number = EXIT.fine;
     const list: object[] = [];

@@ -24,7 +24,7 @@ export const command: Command = {
       .option("json", { type: "boolean", describe: "a list of path, first and second" })
       .example("apei diff before.bin after.txt", "a record and a hex dump of another"),
   handler: async (args, io) => {
-    const documents = documentsOf(await registryWith((args["sections"] as string[] | undefined) ?? []));
+    const documents = documentsOf(await registryWith((args["sections"] as string[] | undefined) ?? [], io));
     const options = { as: args["as"] as string | undefined, section: args["section"] as string | undefined };
     const names = [args["first"] as string, args["second"] as string] as const;
     const inputs = [await readInput(names[0], io), await readInput(names[1], io)] as const;

@@ -15,7 +15,7 @@ export const command: Command = {
       .option("sections", { type: "string", array: true, describe: "module that adds section types of its own" }),
   handler: async (args, io) => {
     const file = args["file"] as string;
-    const documents = documentsOf(await registryWith((args["sections"] as string[] | undefined) ?? []));
+    const documents = documentsOf(await registryWith((args["sections"] as string[] | undefined) ?? [], io));
     if (args["ndjson"]) {
       const { encodeBulk } = await import("../bulk-files.ts");
       return encodeBulk([file], documents, args["out"] as string | undefined, io);

@@ -18,7 +18,7 @@ export const command: Command = {
       .option("sections", { type: "string", array: true, describe: "module that adds section types of its own" })
       .example("apei generate --section platformMemory --section pcie --count 100 --out records.bin", "a hundred records of two sections"),
   handler: async (args, io) => {
-    const { registry } = documentsOf(await registryWith((args["sections"] as string[] | undefined) ?? []));
+    const { registry } = documentsOf(await registryWith((args["sections"] as string[] | undefined) ?? [], io));
     const all = [...registry];
     const wanted = (args["section"] as string[] | undefined)
       ?.flatMap((words) => words.split(","))

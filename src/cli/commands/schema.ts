@@ -21,7 +21,7 @@ export const command: Command = {
       .example("apei schema section-platform-memory", "the body of a memory section")
       .example(`apei schema ${CONTENT_SCHEMA.replace(SUFFIX, "")}`, "anything that decode --json writes"),
   handler: async (args, io) => {
-    const all = schemas(documentsOf(await registryWith((args["sections"] as string[] | undefined) ?? [])));
+    const all = schemas(documentsOf(await registryWith((args["sections"] as string[] | undefined) ?? [], io)));
     const name = (args["name"] as string | undefined)?.replace(SUFFIX, "");
     if (name === undefined) {
       io.stdout.write(`${[...[...all.keys()].map((file) => file.replace(SUFFIX, "")), ...Object.keys(DESCRIPTIONS)].join("\n")}\n`);
