@@ -181,6 +181,8 @@ const STATUS = field("blockStatus");
 const RAW_OFFSET = field("rawDataOffset");
 const RAW_LENGTH = field("rawDataLength");
 const DATA_LENGTH = field("dataLength");
+const ENTRY_REVISION = fieldOffset(ErrorDataEntryHeader, "revision");
+const ENTRY_LENGTH = fieldOffset(ErrorDataEntryHeader, "errorDataLength");
 /** Severity of the whole block. */
 export const SEVERITY_OFFSET = field("errorSeverity");
 
@@ -192,15 +194,13 @@ export function blockTotal(header: Uint8Array): number {
 
 /** Where each data entry of a block starts, and how long its header is; undefined when they do not end exactly with the data. */
 export function walkEntries(block: Uint8Array): { readonly at: number; readonly header: number; readonly length: number }[] | undefined {
-  const revisionAt = fieldOffset(ErrorDataEntryHeader, "revision");
-  const lengthAt = fieldOffset(ErrorDataEntryHeader, "errorDataLength");
   const end = HEADER + u32(block, DATA_LENGTH);
   const out: { at: number; header: number; length: number }[] = [];
   let at = HEADER;
   while (end - at >= ErrorDataEntryHeader.size) {
-    const header = entryHeaderLayout(block[at + revisionAt]! | (block[at + revisionAt + 1]! << 8)).size;
+    const header = entryHeaderLayout(block[at + ENTRY_REVISION]! | (block[at + ENTRY_REVISION + 1]! << 8)).size;
     if (header > end - at) return undefined;
-    const length = u32(block, at + lengthAt);
+    const length = u32(block, at + ENTRY_LENGTH);
     if (header + length > end - at) return undefined;
     out.push({ at, header, length });
     at += header + length;

@@ -10,10 +10,11 @@ import { sectionTypes } from "../cper/registry.ts";
 import type { ArmProcessor } from "../cper/sections/arm-processor.ts";
 import { platformMemory } from "../cper/sections/memory.ts";
 import { osView } from "../firmware/os-view.ts";
-import { bytesToHex, hexNumber } from "../layout/index.ts";
+import { hexNumber } from "../layout/index.ts";
 import { acknowledge, type GhesDevice, type GhesPlatform, NMI_LIKE, peek, probe, type Report, release } from "./ghes.ts";
 import { readHest } from "./hest.ts";
 import type { RegisterSpaces } from "./registers.ts";
+import { PROCESSOR_ERROR_WORDS } from "./report/words.ts";
 
 export type GuestStep =
   | "boot"
@@ -75,6 +76,8 @@ const PRINT_MILLISECONDS = 5_000;
 const PAGE_SHIFT = 12n;
 /** Error type bit of a cache error as Linux reads it (UEFI 2.10 numbering). */
 const CACHE_ERROR = 2;
+/** All kinds it knows. */
+const PROCESSOR_ERROR_BITS = 0x1e;
 
 const format = statusBlockFormat(sectionTypes);
 type Severity = keyof typeof BLOCK_SEVERITY | number;
@@ -91,7 +94,7 @@ export class GuestKernel {
   panicked = false;
   readonly #spaces: RegisterSpaces;
   readonly #options: KernelOptions;
-  readonly #printed: { readonly key: string; readonly at: number }[] = [];
+  readonly #printed: { readonly block: Uint8Array; readonly at: number }[] = [];
   readonly #limits = { corrected: { since: Number.NEGATIVE_INFINITY, count: 0 }, uncorrected: { since: Number.NEGATIVE_INFINITY, count: 0 } };
 
   constructor(spaces: RegisterSpaces, options: KernelOptions) {
@@ -219,7 +222,7 @@ export class GuestKernel {
       this.#decoded(device, report.block, block);
       this.#release(device, report);
       this.panicked = true;
-      this.#say("panic", "Kernel panic - not syncing: Fatal hardware error!", { source: device.id });
+      this.#say("panic", "Kernel panic - not syncing: GHES: Fatal hardware error", { source: device.id });
       return { records: 1, claimed: true, finish: () => {} };
     }
     if (nmiLike) {
@@ -292,7 +295,13 @@ export class GuestKernel {
       // Only cache errors that name a physical address are acted on.
       let queued = false;
       for (const info of severe ? ((value as ArmProcessor).errorInfos ?? []) : []) {
-        if (((info.errorType ?? 0) & CACHE_ERROR) === 0 || !info.validation?.physicalFaultAddress) continue;
+        const kinds = info.errorType ?? 0;
+        if ((kinds & CACHE_ERROR) === 0 || !info.validation?.physicalFaultAddress) {
+          const words = PROCESSOR_ERROR_WORDS.filter((_, i) => ((kinds >> (i + 1)) & 1) === 1).join("|");
+          const odd = (kinds & ~PROCESSOR_ERROR_BITS) !== 0 ? " with reserved bit(s)" : "";
+          this.#say("message", `[Firmware Warn]: GHES: Unhandled processor error type 0x${kinds.toString(16).padStart(2, "0")}: ${words}${odd}`, { source });
+          continue;
+        }
         queued = this.#memoryFailure(device, info.physicalFaultAddress ?? 0n, true, entry) || queued;
       }
       if (!queued) this.#say("logged", `source ${source}: processor error that names no page to isolate`, { source });
@@ -326,12 +335,11 @@ export class GuestKernel {
 
   #isCached(block: Uint8Array): boolean {
     const now = this.#options.clock();
-    const key = bytesToHex(block);
-    return this.#printed.some((report) => report.key === key && now - report.at < CACHE_MILLISECONDS);
+    return this.#printed.some((report) => now - report.at < CACHE_MILLISECONDS && isSame(report.block, block));
   }
   #remember(block: Uint8Array): void {
     if (this.#printed.length === CACHED_REPORTS) this.#printed.shift();
-    this.#printed.push({ key: bytesToHex(block), at: this.#options.clock() });
+    this.#printed.push({ block, at: this.#options.clock() });
   }
   #mayPrint(severity: Severity | undefined): boolean {
     const limit = this.#limits[severity === "corrected" || severity === "none" ? "corrected" : "uncorrected"];
@@ -355,5 +363,7 @@ export class GuestKernel {
     }
   }
 }
+
+const isSame = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.every((byte, i) => byte === b[i]);
 
 const nothing: Handling = { records: 0, claimed: false, finish: () => {} };

@@ -35,6 +35,9 @@ export const inHardwareErrors =
     return { location: { id, block: memory.readWord(pointer, 8), blockLength, acknowledge } };
   };
 
+const COUNT = BigInt(fieldOffset(Hest, "sourceCount"));
+const LENGTH = BigInt(fieldOffset(TableHeader, "length"));
+const ID = BigInt(fieldOffset(GenericHardwareErrorSourceV2, "sourceId"));
 const V2_TYPE = codeOf(SOURCE_TYPE, "genericHardwareErrorV2");
 const FIRST = BigInt(fixedSize(Hest));
 /** Source ids have 16 bits: a longer walk only turns in circles. */
@@ -47,12 +50,12 @@ const MOST_SOURCES = 0x10000;
 export const inHestAsQemu =
   (memory: GuestMemory, hest: bigint, blockLength: number): Locate =>
   (id): Located => {
-    const count = Math.min(Number(memory.readWord(hest + BigInt(fieldOffset(Hest, "sourceCount")), 4)), MOST_SOURCES);
+    const count = Math.min(Number(memory.readWord(hest + COUNT, 4)), MOST_SOURCES);
     let entry = hest + FIRST;
     for (let i = 0; i < count; i++, entry += BigInt(GenericHardwareErrorSourceV2.size)) {
       const type = Number(memory.readWord(entry, 2));
       if (type !== V2_TYPE) return { message: LOCATE_MESSAGE.type(type) };
-      if (Number(memory.readWord(entry + BigInt(fieldOffset(GenericHardwareErrorSourceV2, "sourceId")), 2)) !== id) continue;
+      if (Number(memory.readWord(entry + ID, 2)) !== id) continue;
       const source = decode(GenericHardwareErrorSourceV2, memory.read(entry, GenericHardwareErrorSourceV2.size));
       const block = memory.readWord(source.errorStatusAddress.address, 8);
       const acknowledge = { ...ACKNOWLEDGE_ONE, register: { ...ACKNOWLEDGE_ONE.register, address: source.readAckRegister.address } };
@@ -65,7 +68,7 @@ const MOST_TABLE = 1 << 20;
 
 /** Every generic source of a HEST in guest memory, with its block and acknowledge register. Throws MemoryFault where the table is not. */
 export function sourcesOf(memory: GuestMemory, hest: bigint): SourceLocation[] {
-  const length = Math.min(Number(memory.readWord(hest + BigInt(fieldOffset(TableHeader, "length")), 4)), MOST_TABLE);
+  const length = Math.min(Number(memory.readWord(hest + LENGTH, 4)), MOST_TABLE);
   const table = parse(Hest, memory.read(hest, length));
   const generic = (table.sources ?? []).filter(
     (source) => source.type === "genericHardwareError" || source.type === "genericHardwareErrorV2",
