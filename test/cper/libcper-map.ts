@@ -14,19 +14,7 @@ import {
 } from "../../src/cper/sections/arm-processor.ts";
 import { type Ia32x64Processor, X86Context, x86ContextsBackToBack } from "../../src/cper/sections/ia32x64.ts";
 import type { PciComponent } from "../../src/cper/sections/pci.ts";
-import {
-  type BitsNode,
-  bitRange,
-  bytesToHex,
-  type EnumNode,
-  encode,
-  isVouched,
-  type Node,
-  numberOf,
-  type Root,
-  spans,
-  timestampBytes,
-} from "../../src/layout/index.ts";
+import { type BitsNode, bitRange, type EnumNode, encode, isVouched, type Node, numberOf, type Root, spans, timestampBytes } from "../../src/layout/index.ts";
 
 type Leaf = bigint | string;
 type Leaves = Map<string, Leaf>;
@@ -47,7 +35,7 @@ function leafOf(value: unknown): Leaf {
 
 /** Leaves that only repeat another one in words. */
 const WORDS =
-  /(^|\.)(name|description|state)$|errorAffinity\.type$|multipleError\.type$|(componentType|ipInstanceFormat|ipTypeFormat|device_port_type)\.value$|^(notificationType|sectionType)\.type$/;
+  /(^|\.)(name|description|state)$|errorAffinity\.type$|multipleError\.type$|(componentType|ipInstanceFormat|ipTypeFormat|device_port_type)\.value$|^(notificationType|sectionType)\.type$|^deviceID\.class$/;
 
 export function theirLeaves(value: unknown): Leaves {
   const out: Leaves = new Map();
@@ -153,7 +141,7 @@ function bitLeaves(
 
 /** The timestamp's bytes as plain BCD, which libcper takes every one for: the encodings ours tells apart are no matter of the fields' places. */
 function bcdTime(text: string): string {
-  const [second, minute, hour, , day, month, year, century] = bytesToHex(timestampBytes(text)!).match(/../g)!;
+  const [second, minute, hour, , day, month, year, century] = [...timestampBytes(text)!].map((byte) => String((byte >> 4) * 10 + (byte & 15)).padStart(2, "0"));
   return `${century}${year}-${month}-${day}T${hour}:${minute}:${second}+00:00`;
 }
 /** Their path to ours; a function where theirs is made from ours. `[]` stands for any index, the same on both sides. */

@@ -355,11 +355,14 @@ const otherSection = (guids: readonly string[], name: string, title: string, lay
   explain: (body: CxlOtherEvent) => headerTrees(body.event ?? {}),
 });
 
+const SECOND_HAND = "event data as Linux include/cxl/event.h and drivers/cxl/core/trace.h have it; the CXL specification could not be read";
+
 export const cxlGeneralMedia: SectionType = {
   guids: ["fbcd0a77-c260-417f-85a9-088b1621eba6"],
   name: "cxlGeneralMedia",
   title: "CXL general media event",
   layout: CxlGeneralMedia,
+  secondHand: SECOND_HAND,
   summary: (body: CxlGeneralMedia) =>
     eventWords(
       body,
@@ -374,6 +377,7 @@ export const cxlDram: SectionType = {
   name: "cxlDram",
   title: "CXL DRAM event",
   layout: CxlDram,
+  secondHand: SECOND_HAND,
   summary: (body: CxlDram) =>
     eventWords(
       body,
@@ -389,6 +393,7 @@ export const cxlMemoryModule: SectionType = {
   name: "cxlMemoryModule",
   title: "CXL memory module event",
   layout: CxlMemoryModule,
+  secondHand: SECOND_HAND,
   summary: (body: CxlMemoryModule) =>
     eventWords(
       body,
@@ -408,6 +413,7 @@ export const cxlMemorySparing: SectionType = {
   name: "cxlMemorySparing",
   title: "CXL memory sparing event",
   layout: CxlMemorySparing,
+  secondHand: SECOND_HAND,
   summary: (body: CxlMemorySparing) =>
     eventWords(
       body,
