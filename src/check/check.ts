@@ -110,13 +110,19 @@ export function check(inputs: readonly CheckInput[], options: CheckOptions = {})
       kernels.push(
         kernelVerdict(
           table,
-          { ...(options.kernel && { version: options.kernel }), ...(options.carrier && { carrier: options.carrier }), ...(architecture && { architecture }) },
+          {
+            sdeiFirmware: hasSdei,
+            ...(options.kernel && { version: options.kernel }),
+            ...(options.carrier && { carrier: options.carrier }),
+            ...(architecture && { architecture }),
+          },
           (rule, path, offset, found, expected, says) => add(rule, { file: table.file, table: "HEST", path, offset }, found, expected, says),
         ),
       );
   };
 
   const { tables, blocks, files, region, unknown, kinds } = sorted(inputs);
+  const hasSdei = tables.some(({ signature }) => signature === "SDEI");
   const system = checkHandOff({ tables, blocks, files }, profiles, (rule, where, found, expected) => add(rule, where, found, expected));
   for (const table of tables) checkOne(table, options.architecture ?? system?.architecture);
   for (const table of system?.tables ?? []) checkOne(table, options.architecture ?? system?.architecture);
