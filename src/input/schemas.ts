@@ -1,5 +1,5 @@
 /** JSON Schemas of everything documents are made of, by file name. */
-import { type Format, jsonSchema, type Schema, sectionSchemaName } from "../layout/index.ts";
+import { type Format, jsonSchema, type Schema, type SectionType, sectionSchemaName } from "../layout/index.ts";
 import { CONTENT_SCHEMA } from "./content.ts";
 import type { Documents } from "./document.ts";
 
@@ -84,6 +84,9 @@ function share(schema: Schema, files: ReadonlyMap<string, string>): Schema {
   return Object.keys(definitions).length > 0 ? { ...out, $defs: definitions } : out;
 }
 
+/** A reader of the schema should know when the defining document was not. */
+const secondHand = (type: SectionType): Schema => (type.secondHand === undefined ? {} : { $comment: `Second-hand: ${type.secondHand}` });
+
 /** Schemas by file name, each made when it is asked for: documents, section bodies, any document. */
 export function schemas({ formats, registry }: Documents): ReadonlyMap<string, () => Schema> {
   const sections = new Map<string, string>();
@@ -94,6 +97,6 @@ export function schemas({ formats, registry }: Documents): ReadonlyMap<string, (
   const out = new Map<string, () => Schema>([[CONTENT_SCHEMA, () => contentSchema([...formats])]]);
   for (const format of formats) out.set(formatSchemaName(format), () => share(documentSchema(format), known()));
   for (const type of registry)
-    out.set(sectionSchemaName(type), () => share({ $schema: DIALECT, $id: sectionSchemaName(type), ...jsonSchema(type.layout) }, known()));
+    out.set(sectionSchemaName(type), () => share({ $schema: DIALECT, $id: sectionSchemaName(type), ...secondHand(type), ...jsonSchema(type.layout) }, known()));
   return out;
 }
