@@ -1,5 +1,6 @@
 /** What Linux itself stores in ERST: kernel messages and machine checks (Linux drivers/acpi/apei/erst.c, arch/x86/kernel/cpu/mce/apei.c). */
 import { blob, hex, orZero, type Parsed, parse, type SectionType, sequence, type Tree, u8, u32, u64 } from "../../layout/index.ts";
+import { inflate } from "../inflate.ts";
 import { type BankRegisters, bankSummary, bankTree, cpuModel, mcgCapabilityTree, mcgStatusTree } from "../machine-check/index.ts";
 
 export const LinuxMessages = sequence("Linux Kernel Messages", "Linux drivers/acpi/apei/erst.c", { text: blob("Kernel messages, UTF-8 or ASCII") });
@@ -67,6 +68,13 @@ const firstLine = (text: Uint8Array | undefined) =>
     .split("\n", 1)[0]!
     .slice(0, 100);
 
+const messageLines = (text: Uint8Array | undefined): readonly Tree[] =>
+  new TextDecoder()
+    .decode(text ?? NONE)
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((label) => ({ label }));
+
 export const linuxPstoreSections: readonly SectionType[] = [
   {
     guids: ["c197e04e-d545-4a70-9c17-a5549419eb12"],
@@ -74,19 +82,20 @@ export const linuxPstoreSections: readonly SectionType[] = [
     title: "Linux kernel messages",
     layout: LinuxMessages,
     summary: (body: Parsed<typeof LinuxMessages>) => `${body.text?.length ?? 0} bytes: ${firstLine(body.text)}`,
-    explain: (body: Parsed<typeof LinuxMessages>): readonly Tree[] =>
-      new TextDecoder()
-        .decode(body.text ?? NONE)
-        .split("\n")
-        .filter((line) => line !== "")
-        .map((label) => ({ label })),
+    explain: (body: Parsed<typeof LinuxMessages>) => messageLines(body.text),
   },
   {
     guids: ["4f118707-04dd-4055-b5dd-956d34ddfac6"],
     name: "linuxCompressedMessages",
     title: "Linux kernel messages, compressed",
     layout: LinuxCompressedMessages,
-    summary: (body: Parsed<typeof LinuxCompressedMessages>) => `${body.compressed?.length ?? 0} bytes`,
+    summary: (body: Parsed<typeof LinuxCompressedMessages>) => {
+      const { bytes, complete } = inflate(body.compressed ?? NONE);
+      return bytes.length === 0
+        ? `${body.compressed?.length ?? 0} bytes`
+        : `${body.compressed!.length} bytes, expanded ${bytes.length}${complete ? "" : " before damage"}: ${firstLine(bytes)}`;
+    },
+    explain: (body: Parsed<typeof LinuxCompressedMessages>) => messageLines(inflate(body.compressed ?? NONE).bytes),
   },
   {
     guids: ["fe08ffbe-95e4-4be7-bc73-4096044a38fc"],
