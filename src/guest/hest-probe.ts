@@ -72,8 +72,7 @@ function joined(first: Uint8Array, second: Uint8Array, at: number): Uint8Array {
 function checksumMessage(image: Uint8Array, version: KernelVersion = "7.2"): string[] {
   const length = lengthOf(image);
   const sum = byteSum(image, 0, Math.min(length, image.length));
-  // A table shorter than its header is not summed.
-  if (sum === 0 || length < TableHeader.size) return [];
+  if (sum === 0) return [];
   const stored = image[CHECKSUM_OFFSET]!;
   const right = (stored - sum) & 255;
   // Since 2023 the difference to the right checksum is what is shown, not the checksum itself.
