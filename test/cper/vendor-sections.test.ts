@@ -37,7 +37,7 @@ lawsOf(
     ["Linux machine check", LinuxMachineCheck],
     ["GB10", Gb10],
   ],
-  { runs: 10 },
+  { runs: 6 },
 );
 
 const typeOf = (name: string): SectionType => {

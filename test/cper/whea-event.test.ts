@@ -51,7 +51,7 @@ lawsOf(
     ["system log record", WheaSystemLogRecord],
     ["error source", WheaErrorSource],
   ],
-  { runs: 20, seeds: [entry(0x80000012, new Uint8Array(8)), entry(0x80000035, new Uint8Array(17))] },
+  { runs: 8, seeds: [entry(0x80000012, new Uint8Array(8)), entry(0x80000035, new Uint8Array(17))] },
 );
 
 describe("payloads", () => {
@@ -159,6 +159,25 @@ describe("payloads", () => {
       "Windows WHEA event (information): machine check found in a bank, logged by the kernel, processor 3, bank 7, bank status 0x9c00004001010092, error source type corrected machine check",
     );
   });
+});
+
+test("an error source with more banks than the first form holds", () => {
+  // 1868 bytes: 40 of header, then 24 + 64 * 28 for a machine check, and 12 more.
+  const descriptor = new Uint8Array(1868);
+  const view = new DataView(descriptor.buffer);
+  view.setUint32(0, 1868, true);
+  view.setUint32(36, 1 << 3, true); // version 2
+  descriptor[40 + 3] = 40; // banks in use
+  for (let i = 0; i < 64; i++) descriptor[40 + 24 + 28 * i] = i;
+  const { value, findings } = event(entry(0x8000000c, Uint8Array.of(...descriptor, 0, 0, 0, 0, 1)));
+  expect(findings).toEqual([]);
+  const { descriptor: read_, removed } = value.payload as unknown as {
+    descriptor: { source: { moreBanks: { number: number }[]; rest: Uint8Array } };
+    removed: string;
+  };
+  expect(removed).toBe("yes");
+  expect(read_.source.moreBanks.map(({ number }) => number)).toEqual([32, 33, 34, 35, 36, 37, 38, 39]);
+  expect(read_.source.rest).toHaveLength(24 * 28 + 12);
 });
 
 test("system log record", () => {

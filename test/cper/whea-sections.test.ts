@@ -44,7 +44,7 @@ lawsOf(
     ["StorPort", StorPortPacket],
     ["AMI firmware health", AmiFirmwareHealth],
   ],
-  { runs: 15 },
+  { runs: 8 },
 );
 
 const typeOf = (name: string): SectionType => {

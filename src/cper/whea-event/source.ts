@@ -9,6 +9,7 @@ import {
   guid,
   hex,
   initially,
+  list,
   oneOf,
   orZero,
   type Parsed,
@@ -58,9 +59,10 @@ const Bank = struct("Machine Check Bank", 28, "WDK ntddk.h, WHEA_XPF_MC_BANK_DES
   miscMsr: hex(u32("Misc register")),
   controlValue: u64("What to write to the control register"),
 });
-/** Banks of the first form of descriptors; the second has 64, and so its banks begin in the rest. */
+/** Banks of the first form of descriptors; the second has room for 64. */
 const BANKS = 32;
 const banks = array(BANKS, Bank, "The first 32 banks");
+const moreBanks = list(Bank, "Banks in use beyond those", ref("bankCount", { bias: -BANKS }));
 
 const MachineCheck = sequence("Machine Check Source", "WDK ntddk.h, WHEA_XPF_MCE_DESCRIPTOR", {
   descriptorType,
@@ -70,6 +72,7 @@ const MachineCheck = sequence("Machine Check Source", "WDK ntddk.h, WHEA_XPF_MCE
   globalCapability: orZero(u64("MCG_CAP")),
   globalControl: orZero(u64("What to write to MCG_CTL")),
   banks,
+  moreBanks,
   rest,
 });
 const CorrectedMachineCheck = sequence("Corrected Machine Check Source", "WDK ntddk.h, WHEA_XPF_CMC_DESCRIPTOR", {
@@ -79,6 +82,7 @@ const CorrectedMachineCheck = sequence("Corrected Machine Check Source", "WDK nt
   reserved: orZero(hex(u32("Reserved"))),
   notification: Notification,
   banks,
+  moreBanks,
   rest,
 });
 const Nmi = sequence("NMI Source", "WDK ntddk.h, WHEA_XPF_NMI_DESCRIPTOR", { descriptorType, enabled, rest });
