@@ -10,6 +10,7 @@ import { erstStoreFormat, erstStoreHeaderFormat, erstStoreMapFormat } from "./er
 import { formatsFor } from "./formats.ts";
 import { blockAddressesFormat, hardwareErrorsFormat, readAcksFormat } from "./hardware-errors.ts";
 import { describedSectionFormat, pldmEventFormat, pldmFormat } from "./pldm.ts";
+import { pstoreFormats } from "./pstore.ts";
 import { rawFormat } from "./raw.ts";
 import { sectionFormat, sectionTypeOf } from "./section.ts";
 import { streamFormat } from "./stream.ts";
@@ -59,6 +60,7 @@ export class Documents {
       ...formatsFor(registry),
       section,
       ...([erstStoreHeaderFormat, erstStoreMapFormat, blockAddressesFormat, readAcksFormat, pldmEventFormat] as Format[]),
+      ...pstoreFormats,
       sectionFormat("", registry) as Format,
       rawFormat as Format,
     ]);

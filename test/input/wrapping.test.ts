@@ -2,6 +2,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { deflateRawSync, deflateSync } from "node:zlib";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { documentsOf } from "../../src/input/document.ts";
 import { fillTemplate, fromBase64, toBase64 } from "../../src/input/template.ts";
@@ -123,4 +125,33 @@ describe("templates", () => {
     expect(fromBase64("Q")).toBeUndefined();
     expect(fromBase64("Q?==")).toBeUndefined();
   });
+});
+
+describe("files of Linux's pstore", () => {
+  // The first line is the kernel's own (fs/pstore/platform.c): reason, count, part.
+  const text = Buffer.from("Panic#1 Part1\n<6>[    1.270808] PCI host bridge to bus 0000:00\n<0>[    2.000000] Kernel panic - not syncing\n");
+  test.each([
+    ["plain", new Uint8Array(text), "pstore-messages"],
+    ["raw deflate", new Uint8Array(deflateRawSync(text)), "pstore-compressed-messages"],
+    ["zlib", new Uint8Array(deflateSync(text)), "pstore-compressed-messages"],
+  ])("%s", (_name, bytes, format) => {
+    const document = documents.read(bytes);
+    expect(document.format.name).toBe(format);
+    expect(document.format.summary(document.value)).toContain("Panic#1 Part1");
+    expect(document.format.tree(document.value).some((tree) => tree.label.includes("not syncing"))).toBe(true);
+    expect(documents.encode(JSON.parse(JSON.stringify(documents.toJson(document))) as Json)).toEqual(bytes);
+  });
+});
+
+test("mutated texts come back", () => {
+  const texts = Object.keys(TEXTS).map(file);
+  fc.assert(
+    fc.property(fc.nat(texts.length - 1), fc.array(fc.tuple(fc.nat(2000), fc.nat(255)), { maxLength: 5 }), fc.nat(4000), (which, changes, cut) => {
+      const bytes = texts[which]!.slice(0, cut < 2000 ? cut : undefined);
+      for (const [at, byte] of changes) if (at < bytes.length) bytes[at] = byte;
+      const json = JSON.parse(JSON.stringify(documents.toJson(documents.read(bytes)))) as Json;
+      expect(documents.encode(json)).toEqual(bytes);
+    }),
+    { numRuns: 400, seed: 17 },
+  );
 });
