@@ -98,10 +98,8 @@ export interface MachineLayout {
 export const MACHINES = {
   virt: { rootTable: "xsdt", tablesMultiple: 0x20000, scriptMultiple: 1 },
   loongarch64: { rootTable: "xsdt", tablesMultiple: 1, scriptMultiple: 4096 },
-  riscv64: { rootTable: "xsdt", tablesMultiple: 0x20000, scriptMultiple: 1 },
   q35: { rootTable: "rsdt", tablesMultiple: 0x20000, scriptMultiple: 4096 },
   pc: { rootTable: "rsdt", tablesMultiple: 0x20000, scriptMultiple: 4096 },
-  microvm: { rootTable: "xsdt", tablesMultiple: 0x20000, scriptMultiple: 4096 },
 } as const satisfies Record<string, MachineLayout>;
 export type MachineName = keyof typeof MACHINES;
 

@@ -89,9 +89,9 @@ describe("build", () => {
     expect(readdirSync(out).sort()).toEqual(["etc", "manifest.json"]);
   });
 
-  test("the shipped schema is the one used", () => {
+  test("the shipped schema is the one used; vitest --update writes it anew", async () => {
+    await expect(`${JSON.stringify(buildDescriptionSchema, null, 2)}\n`).toMatchFileSnapshot(project("schemas/build-description.schema.json"));
     const shipped = JSON.parse(readFileSync(project("schemas/build-description.schema.json"), "utf8"));
-    expect(shipped).toEqual(buildDescriptionSchema);
     expect(
       new Ajv2020({ strict: true, strictRequired: false, strictTypes: false }).compile(shipped)(
         JSON.parse(readFileSync(project("samples/virt/machine.json"), "utf8")),
