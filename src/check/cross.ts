@@ -5,7 +5,9 @@ import { type BootResult, boot, type FirmwareName } from "../firmware/boot.ts";
 import { readHest } from "../guest/hest.ts";
 import { readRegister } from "../guest/registers.ts";
 import { parse } from "../layout/index.ts";
+import { ENTRY_SIZE } from "../loader/commands.ts";
 import { FILE, type FwCfgFile } from "../loader/fw-cfg.ts";
+import { handOffProblems } from "../loader/rules.ts";
 import { entryText, parseScript } from "../loader/script.ts";
 import type { Profile, RuleData } from "./rule.ts";
 import { sourcesOf } from "./rules/hest.ts";
@@ -23,6 +25,25 @@ const refusedBy = (profile: "seabios" | "edk2", title: string, does: string): Ru
 export const CROSS_RULES = {
   seabios: refusedBy("seabios", "SeaBIOS", "leaves the entry out"),
   edk2: refusedBy("edk2", "EDK2", "takes back everything: no tables from QEMU"),
+  unsafe: {
+    id: "loader-unsafe",
+    title: "A hand-off that some firmware mishandles",
+    source: "SeaBIOS and EDK2 behaviour, QEMU bios-linker-loader",
+    explain:
+      "The script and its blobs are linked on trial. What is found here makes SeaBIOS or EDK2 lose or damage something, whether or not it shows in one boot: overlapping patches, checksums taken too early or over bytes that change, pointers outside a blob, files nobody allocated.",
+    consumers: {
+      seabios: ["error", "may lose or damage tables"],
+      edk2: ["error", "may lose all tables"],
+      qemu: ["error", "would refuse to write such a script"],
+    },
+  },
+  differs: {
+    id: "loader-differs",
+    title: "A hand-off that firmwares treat differently",
+    source: "SeaBIOS and EDK2 behaviour",
+    explain: "Both cope with it, each in its own way: the guest may see different tables.",
+    consumers: { seabios: ["note", "copes in its own way"], edk2: ["note", "copes in its own way"] },
+  },
   noAcpi: {
     id: "loader-no-acpi",
     title: "The guest ends up without ACPI tables",
@@ -255,7 +276,7 @@ export function checkHandOff(
       if (step.outcome === "refused" || step.outcome === "stuck")
         report(
           CROSS_RULES[profile],
-          { file: script.file, table: "table-loader", path: `entries[${step.index}]`, offset: step.index * 128 },
+          { file: script.file, table: "table-loader", path: `entries[${step.index}]`, offset: step.index * ENTRY_SIZE },
           `${entryText(step.entry)}: ${step.detail}`,
           "an entry that can be carried out",
         );
@@ -267,6 +288,13 @@ export function checkHandOff(
         "tables reachable from the root pointer",
       );
   }
+  for (const { entry, kind, message } of handOffProblems(files))
+    report(
+      kind === "mishandled" ? CROSS_RULES.unsafe : CROSS_RULES.differs,
+      { file: script.file, table: "table-loader", path: entry === undefined ? "entries" : `entries[${entry}]`, offset: (entry ?? 0) * ENTRY_SIZE },
+      message,
+      "what all firmwares treat alike",
+    );
   const tables = result.tables.map((table) => tableOf(`${input.files.get(FILE.tables)!.file} (${table.signature})`, table.bytes));
   checkReachable(input, result, report);
   checkPointers(input, result, architecture, report);

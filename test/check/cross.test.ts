@@ -113,6 +113,14 @@ describeShared("a hand-off", () => {
     expect(found.some((rule) => rule.startsWith("loader-edk2 entries["))).toBe(true);
     expect(found).toContain("loader-no-acpi entries");
   });
+  test("a file that is never allocated is unsafe whatever one boot shows", () => {
+    const found = check1((all) => {
+      const script = all.get("etc_table-loader")!;
+      for (let at = 0; at < script.length; at += 128)
+        if (script[at] === 1 && Buffer.from(script.subarray(at + 4, at + 23)).toString() === "etc/hardware_errors") script.fill(0, at, at + 128);
+    });
+    expect(found.some((rule) => rule.startsWith("loader-unsafe"))).toBe(true);
+  });
   test("a table nobody points at", () => {
     const found = check1((all) => {
       const tables = all.get("etc_acpi_tables")!;
