@@ -166,6 +166,14 @@ export class ErrorSourceDevice {
     return typeof free === "string" ? undefined : free;
   }
 
+  /** Whether a record lies in a source's block that nobody has cleared. */
+  isUnread(id: number): boolean {
+    const location = this.#locate(id);
+    if (typeof location === "string") return false;
+    const status = this.#reach(id, () => this.#options.memory.readWord(location.block + BigInt(STATUS), 4));
+    return typeof status === "bigint" && status !== 0n;
+  }
+
   account(id: number): Readonly<Account> {
     return this.#stateOf(id).account;
   }

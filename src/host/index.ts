@@ -3,6 +3,7 @@ export * from "./einj-device.ts";
 export * from "./error-source.ts";
 export * from "./erst-device.ts";
 export * from "./erst-storage.ts";
+export * from "./event-device.ts";
 export * from "./locate.ts";
 export * from "./machine-check.ts";
 export * from "./memory-record.ts";

@@ -5,6 +5,8 @@ import { type AccessSize, type GuestMemory, MemoryFault } from "../machine/memor
 export interface MmioDevice {
   /** Bytes. */
   readonly length: number;
+  /** The bytes behind it, when it is nothing but memory. */
+  readonly bytes?: Uint8Array;
   read(offset: number, size: AccessSize): bigint;
   write(offset: number, size: AccessSize, value: bigint): void;
 }
@@ -26,11 +28,13 @@ export class MemoryWithDevices implements GuestMemory {
 
   read(address: bigint, length: number): Uint8Array {
     const hit = this.#find(address, length);
+    if (hit?.device.bytes) return hit.device.bytes.slice(hit.offset, hit.offset + length);
     return hit ? Uint8Array.from({ length }, (_, i) => Number(hit.device.read(hit.offset + i, 1))) : this.#memory.read(address, length);
   }
   write(address: bigint, bytes: Uint8Array): void {
     const hit = this.#find(address, bytes.length);
     if (!hit) this.#memory.write(address, bytes);
+    else if (hit.device.bytes) hit.device.bytes.set(bytes, hit.offset);
     else for (const [i, byte] of bytes.entries()) hit.device.write(hit.offset + i, 1, BigInt(byte));
   }
   readWord(address: bigint, size: AccessSize): bigint {
@@ -59,6 +63,7 @@ export class MemoryWithDevices implements GuestMemory {
 export function bufferDevice(bytes: Uint8Array): MmioDevice {
   return {
     length: bytes.length,
+    bytes,
     read: (offset, size) => {
       let value = 0n;
       for (let i = size - 1; i >= 0; i--) value = (value << 8n) | BigInt(bytes[offset + i] ?? 0);

@@ -7,6 +7,7 @@ import { ErstDriver } from "../guest/erst.ts";
 import { EinjDevice, type InjectedError } from "../host/einj-device.ts";
 import { ErstDevice } from "../host/erst-device.ts";
 import { ErstStorage, emptyStore, MemoryBackend } from "../host/erst-storage.ts";
+import { GENERIC_EVENT_DEVICE, GenericEventDevice } from "../host/event-device.ts";
 import { type Mapping, MemoryWithDevices } from "../host/mmio.ts";
 import { hexNumber, UsageError } from "../layout/index.ts";
 import type { GuestMemory, Region } from "../machine/memory.ts";
@@ -27,6 +28,8 @@ export class PlatformDevices {
   /** Tables for the firmware, by signature. */
   readonly tables: Readonly<Record<string, Uint8Array>>;
   readonly memory: GuestMemory;
+  /** arm64: what a GPIO signal goes through. */
+  readonly events = new GenericEventDevice();
   readonly #timeline: Timeline;
   #einj: EinjDriver | undefined;
   #erst: ErstDriver | undefined;
@@ -35,7 +38,7 @@ export class PlatformDevices {
     this.#timeline = timeline;
     const place = PLACES[machine.architecture ?? "arm64"];
     const tables: Record<string, Uint8Array> = {};
-    const mappings: Mapping[] = [];
+    const mappings: Mapping[] = machine.architecture === "x86" ? [] : [{ start: GENERIC_EVENT_DEVICE.base, device: this.events.window }];
     if (machine.injection) {
       const device = new EinjDevice({
         base: place.injection,
@@ -52,7 +55,7 @@ export class PlatformDevices {
       mappings.push({ start: place.store, device: device.registers }, { start: buffer, device: device.exchange });
     }
     this.tables = tables;
-    this.memory = mappings.length > 0 ? new MemoryWithDevices(memory, mappings) : memory;
+    this.memory = new MemoryWithDevices(memory, mappings);
   }
 
   /** The guest finds the tables and starts its drivers. */

@@ -1,11 +1,19 @@
 /** From what a scenario says of its machine to the files its firmware gets. */
 import { buildTable } from "../acpi/build-tables.ts";
-import type { MonitorPolicy } from "../host/monitor.ts";
+import { type MonitorPolicy, PRESETS } from "../host/monitor.ts";
 import { UsageError } from "../layout/index.ts";
 import { buildHandOff } from "../loader/build.ts";
 import type { BuildDescription, SourceDescription } from "../loader/description.ts";
 import type { FwCfgFile } from "../loader/fw-cfg.ts";
-import type { MachineChoice, SourceChoice } from "./schema.ts";
+import type { MachineChoice, MonitorChoice, SourceChoice } from "./schema.ts";
+
+/** The policy a scenario names, with its changes. */
+export function policyOf(choice: MonitorChoice = "qemu-10.2"): MonitorPolicy {
+  if (typeof choice === "string") return PRESETS[choice];
+  const { preset, recording, ...changes } = choice;
+  const base: MonitorPolicy = PRESETS[preset];
+  return { ...base, ...changes, recording: { ...base.recording, ...recording } };
+}
 
 /** Bytes of the status block QEMU reserves for a source. */
 const BLOCK_LENGTH = 1024;

@@ -1,10 +1,12 @@
 /** The vCPUs of a scenario: what they mask, and what an exception does to their registers. */
 import { type Injection, injectAbort, injectVirtualSError, type Registers } from "../arm64/exception-entry.ts";
 import { KvmMachine, type KvmVcpu } from "../arm64/kvm.ts";
+import { KVM_LAYOUTS } from "../arm64/kvm-layouts.ts";
 import { ProcessorState, wordOf } from "../arm64/registers.ts";
-import { buildVsesr } from "../arm64/syndrome.ts";
+import { buildVsesr, decodeEsr, encodeEsr } from "../arm64/syndrome.ts";
 import { type MachineCheckState, machineCheckState } from "../host/machine-check.ts";
-import { hexNumber } from "../layout/index.ts";
+import type { ErrorAddress } from "../host/monitor.ts";
+import { decode, hexNumber } from "../layout/index.ts";
 import type { KvmChoice, VcpuState } from "./schema.ts";
 
 /** Where the vCPUs are when nothing else is said: a program, and the kernel that runs it. */
@@ -46,6 +48,31 @@ export class Processor {
     Object.assign(this.kvm.registers, registersOf(this.state));
   }
 
+  /** The guest's access ended in an abort: what KVM makes of it, and what the monitor is shown. */
+  takeAbort(abort: {
+    readonly given: bigint | undefined;
+    readonly virtual: bigint | undefined;
+    readonly physical: bigint | undefined;
+    readonly claimedByHost: boolean;
+    readonly thread: string;
+  }) {
+    const { virtual, physical, claimedByHost, thread } = abort;
+    const ec = (this.state.level ?? "EL0") === "EL0" ? "dataAbortLower" : "dataAbortCurrent";
+    const esr = abort.given ?? encodeEsr("dataAbort", { ec, il: true, fsc: "externalAbort", ...(virtual === undefined && { fnv: true }) });
+    const result = this.kvm.takeAbort(
+      { esr, ...(virtual !== undefined && { far: virtual }), ...(physical !== undefined && { ipa: physical }) },
+      { claimedByHost, thread },
+    );
+    if (result.outcome !== "exit to the monitor") return { esr, result };
+    // From here on only what the exit carries is known.
+    const layout = KVM_LAYOUTS[this.kvm.machine.dialect].sea;
+    const shown = decode(layout as typeof KVM_LAYOUTS.proposed.sea, result.exit);
+    const decoded = decodeEsr(shown.esr);
+    const noVirtual = virtual === undefined || (decoded.form !== "dataAbort" && decoded.form !== "instructionAbort") || decoded.fields.fnv === true;
+    const address: ErrorAddress = { physical: shown.flags.gpaValid ? shown.gpa : undefined, virtual: noVirtual ? undefined : shown.gva };
+    return { esr, result, exit: { esr: shown.esr, fetch: decoded.form === "instructionAbort", address } };
+  }
+
   /** The abort a monitor gives by writing registers itself. */
   abort(abort: "data" | "instruction", address: bigint | undefined): Injection {
     return injectAbort(registersOf(this.state), { abort, target: "EL1", ...(address !== undefined && { address }) });
@@ -79,3 +106,11 @@ export const injectionWords = (injection: Injection): string =>
     .join(", ");
 export const injectionData = (injection: Injection): { [register: string]: string | null } =>
   Object.fromEntries(injection.registers.map(({ register, value }) => [register, value === undefined ? null : hexNumber(value)]));
+
+/** What is known of an address, to follow a sentence. */
+export function addressWords({ physical, virtual }: ErrorAddress): string {
+  if (physical !== undefined && virtual !== undefined) return `, guest physical ${hexNumber(physical)}, virtual ${hexNumber(virtual)}`;
+  if (physical !== undefined) return `, guest physical ${hexNumber(physical)}`;
+  if (virtual !== undefined) return `, only the virtual address ${hexNumber(virtual)} is known`;
+  return ", no address is known";
+}

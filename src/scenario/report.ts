@@ -14,7 +14,7 @@ const OUTCOME = { running: "the guest goes on", panicked: "the guest kernel has 
 export function accountLines(result: RunResult): string[] {
   return Object.entries(result.accounts).map(([id, { submitted, ...parts }]) => {
     const words = Object.entries(parts).filter(([, count]) => count > 0);
-    return `source ${id}: ${submitted} ${submitted === 1 ? "error" : "errors"}${words.length === 0 ? "" : `: ${words.map(([name, count]) => `${count} ${name}`).join(", ")}`}`;
+    return `source ${id}: ${submitted} ${submitted === 1 ? "error" : "errors"}${words.length === 0 ? "" : `: ${words.map(([name, count]) => `${count} ${name}`).join(", ")}`}${result.unread.includes(Number(id)) ? "; the last one lies unread" : ""}`;
   });
 }
 
@@ -43,6 +43,7 @@ export function runJson(result: RunResult): { [key: string]: Json } {
     })),
     records: result.records.map(({ source, bytes, block }) => ({ source, bytes: bytesToHex(bytes), block: format.toJson(block) })),
     accounts: Object.fromEntries(Object.entries(result.accounts).map(([id, account]) => [id, { ...account }])),
+    unread: [...result.unread],
     isolatedPages: result.isolatedPages.map(hexNumber),
   };
 }

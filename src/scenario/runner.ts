@@ -2,28 +2,27 @@
 import type { NotificationName } from "../acpi/notification.ts";
 import { type ErrorStatusBlock, parseErrorStatusBlock } from "../acpi/status-block.ts";
 import type { Injection } from "../arm64/exception-entry.ts";
-import { KVM_LAYOUTS } from "../arm64/kvm-layouts.ts";
-import { decodeEsr, encodeEsr } from "../arm64/syndrome.ts";
 import { sectionTypes } from "../cper/registry.ts";
 import { boot, FIRMWARES } from "../firmware/boot.ts";
 import type { Blob } from "../firmware/frame.ts";
 import { type GuestEvent, GuestKernel, type GuestStep, type Handling } from "../guest/kernel.ts";
 import type { InjectedError } from "../host/einj-device.ts";
 import { type Account, ErrorSourceDevice, type Locate, type SourceEvent } from "../host/error-source.ts";
+import { ERROR_NOTIFICATION, GENERIC_EVENT_DEVICE } from "../host/event-device.ts";
 import { inHardwareErrors, inHest, inHestAsQemu, sourcesOf } from "../host/locate.ts";
 import { finishMachineCheck, injectMachineCheck } from "../host/machine-check.ts";
 import { memoryRecord } from "../host/memory-record.ts";
-import { type Decision, decide, type ErrorAddress, type HostError, type MonitorPolicy, PRESETS } from "../host/monitor.ts";
+import { type Decision, decide, type HostError, type MonitorPolicy } from "../host/monitor.ts";
 import { NEED, type Need, NOTIFICATION_KIND, NotificationController, type Signal, type Subject } from "../host/notification.ts";
-import { decode, hexNumber, hexToBytes, UsageError } from "../layout/index.ts";
+import { hexNumber, hexToBytes, UsageError } from "../layout/index.ts";
 import { FILE } from "../loader/fw-cfg.ts";
 import type { FwCfgDevice } from "../machine/fw-cfg-device.ts";
 import { q35 } from "../machine/machines.ts";
 import { type GuestMemory, SparseMemory } from "../machine/memory.ts";
 import { PlatformDevices } from "./devices.ts";
-import { machineFiles, sourcesFor } from "./machine.ts";
-import { injectionData, injectionWords, kvmMachine, Processor } from "./processor.ts";
-import type { GuestChoice, Moment, MonitorChoice, Number64, RecordEvent, Scenario } from "./schema.ts";
+import { machineFiles, policyOf, sourcesFor } from "./machine.ts";
+import { addressWords, injectionData, injectionWords, kvmMachine, Processor } from "./processor.ts";
+import type { GuestChoice, Moment, Number64, RecordEvent, Scenario } from "./schema.ts";
 import { type Lane, Timeline, type TimelineEntry } from "./timeline.ts";
 
 export interface RunResult {
@@ -33,19 +32,16 @@ export interface RunResult {
   readonly records: readonly { readonly source: number; readonly bytes: Uint8Array; readonly block: ErrorStatusBlock }[];
   /** What became of every record handed in, by source. */
   readonly accounts: Readonly<Record<number, Readonly<Account>>>;
+  /** Sources whose last record still lies unread. */
+  readonly unread: readonly number[];
   readonly outcome: "running" | "panicked" | "ended";
   readonly isolatedPages: readonly bigint[];
 }
 
 const big = (value: Number64 | undefined): bigint | undefined => (value === undefined ? undefined : BigInt(value));
 
-/** The policy a scenario names, with its changes. */
-export function policyOf(choice: MonitorChoice = "qemu-10.2"): MonitorPolicy {
-  if (typeof choice === "string") return PRESETS[choice];
-  const { preset, recording, ...changes } = choice;
-  const base: MonitorPolicy = PRESETS[preset];
-  return { ...base, ...changes, recording: { ...base.recording, ...recording } };
-}
+/** Position of the lowest set bit. */
+const lowestBit = (mask: bigint): number => (mask & -mask).toString(2).length - 1;
 
 /** Milliseconds between two looks of the monitor at sources that hold waiting records. */
 const RECHECK = 10;
@@ -96,6 +92,7 @@ class Run {
   /** What is told with the notification that is being raised. */
   #notice: Notice = PLAIN_NOTICE;
   #answered = false;
+  #answerThread: string | undefined;
   #platform!: PlatformDevices;
 
   constructor(scenario: Scenario) {
@@ -125,6 +122,7 @@ class Run {
       timeline: this.#timeline.entries,
       records: this.#records,
       accounts: Object.fromEntries([...(this.#device?.state ?? [])].map(([id, { account }]) => [id, { ...account }])),
+      unread: [...(this.#device?.state.keys() ?? [])].filter((id) => this.#device.isUnread(id)),
       outcome: this.#kernel?.panicked ? "panicked" : this.#ended ? "ended" : "running",
       isolatedPages: [...(this.#kernel?.isolatedPages ?? [])],
     };
@@ -224,7 +222,7 @@ class Run {
       case "direct": {
         const hest = written(FILE.hestAddress);
         if (hest === 0n || placements.size === 0) return undefined;
-        this.#say("monitor", undefined, "located", `HEST is at ${hexNumber(hest)}, where the monitor had it placed`, { data: { address: hexNumber(hest) } });
+        this.#say("monitor", undefined, "located", `HEST is at ${hexNumber(hest)}, where the loader put it`, { data: { address: hexNumber(hest) } });
         subjects(hest);
         return inHest(this.#memory, hest);
       }
@@ -269,26 +267,14 @@ class Run {
     if (moment.guestWrites) this.#guestWrites(moment.guestWrites);
   }
 
-  #seaExit({ esr: given, vcpu = 0, claimedByHost = false, ...where }: NonNullable<Moment["seaExit"]>): void {
+  #seaExit({ esr: given, vcpu = 0, claimedByHost = false, answeredOn, ...where }: NonNullable<Moment["seaExit"]>): void {
     const processor = this.#processor(vcpu);
     const virtual = big(where.guestVirtualAddress);
     const physical = big(where.guestPhysicalAddress);
-    const lower = (processor.state.level ?? "EL0") === "EL0";
-    const esr =
-      big(given) ??
-      encodeEsr("dataAbort", {
-        ec: lower ? "dataAbortLower" : "dataAbortCurrent",
-        il: true,
-        fsc: "externalAbort",
-        ...(virtual === undefined && { fnv: true }),
-      });
+    const { esr, result, exit } = processor.takeAbort({ given: big(given), virtual, physical, claimedByHost, thread: `vcpu${vcpu}` });
     this.#say("hardware", "kernel", "error", `abort taken from vCPU ${vcpu}, syndrome ${hexNumber(esr)}`, { data: { esr: hexNumber(esr) } });
     const { kvm } = processor;
-    const result = kvm.takeAbort(
-      { esr, ...(virtual !== undefined && { far: virtual }), ...(physical !== undefined && { ipa: physical }) },
-      { claimedByHost, thread: `vcpu${vcpu}` },
-    );
-    if (result.outcome !== "exit to the monitor") {
+    if (!exit) {
       const bad = result.outcome !== "claimed by the host";
       this.#say("kernel", undefined, "kvm", `${result.outcome}: ${result.reasons.join("; ")}`, bad ? { bad: true } : {});
       if (result.outcome !== "SError in the guest") return;
@@ -296,14 +282,10 @@ class Run {
       if (result.injection.taken) this.#kernel.serror(kvm.registers["ESR_EL1"] ?? 0n);
       return;
     }
-    const layout = KVM_LAYOUTS[kvm.machine.dialect].sea;
-    const exit = decode(layout as typeof KVM_LAYOUTS.proposed.sea, result.exit);
-    const decoded = decodeEsr(exit.esr);
-    const fetch = decoded.form === "instructionAbort";
-    const unknown = (decoded.form === "dataAbort" || decoded.form === "instructionAbort") && decoded.fields.fnv === true;
-    const address = { physical: exit.flags.gpaValid ? exit.gpa : undefined, virtual: unknown || virtual === undefined ? undefined : exit.gva };
+    const { address, fetch } = exit;
     this.#say("kernel", "monitor", "seaExit", `KVM_EXIT_ARM_SEA on vCPU ${vcpu}${addressWords(address)}`, { data: { esr: hexNumber(exit.esr) } });
     this.#answered = false;
+    this.#answerThread = answeredOn;
     this.#handle({ kind: "seaExit", address, fetch }, vcpu);
     const waits = [...this.#device.state.values()].some(({ queue }) => queue.length > 0);
     if (waits || this.#ended) return;
@@ -316,7 +298,7 @@ class Run {
   #injected({ type, address, mask }: InjectedError): void {
     this.#say("controller", "monitor", "injected", `the trigger was pulled: ${type}`);
     const severity = type.endsWith("Fatal") && !type.endsWith("NonFatal") ? "fatal" : type.endsWith("NonFatal") ? "recoverable" : "corrected";
-    const lsb = mask === undefined || mask === 0n ? undefined : trailingZeros(mask);
+    const lsb = mask === undefined || mask === 0n ? undefined : lowestBit(mask);
     const block = memoryRecord({
       physicalAddress: address,
       addressLsb: lsb,
@@ -461,6 +443,7 @@ class Run {
     const subject = { source, type, vector: own?.vector ?? 0, pollInterval: own?.pollInterval ?? 0 };
     const controller = this.#controller(type);
     const { words } = NOTIFICATION_KIND[type];
+    if (type === "gpioSignal") this.#platform.events.raise(GENERIC_EVENT_DEVICE.errorEvent);
     this.#say("monitor", "controller", "raised", `source ${source} has a record: ${words}${subject.vector > 0 ? ` (${subject.vector})` : ""}`, {
       data: { source, type },
     });
@@ -500,13 +483,30 @@ class Run {
       });
       this.#kernel.serror(syndrome);
       return;
-    } else this.#say("controller", "guest", "delivered", `${NOTIFICATION_KIND[type].words}, on vCPU ${vcpu}`, { data: { type, vcpu, vector } });
+    } else {
+      this.#say("controller", "guest", "delivered", `${NOTIFICATION_KIND[type].words}, on vCPU ${vcpu}`, { data: { type, vcpu, vector } });
+      if (type === "gpioSignal" && this.#platform.events.line) this.#readEvents();
+    }
     const handling = this.#kernel.notify(type, type === "polled" ? source : vector, {
       user: level === "EL0",
       interruptsMasked: state.interruptsMasked === true,
     });
+    if (handling.records === 0 && !this.#kernel.devices.some(({ id }) => id === source))
+      this.#say("guest", undefined, "unread", `source ${source}: no driver is bound, so nobody reads the record`, { bad: true });
     processor.returnFromException();
     this.#finishLater(handling);
+  }
+
+  /** The guest's interrupt handler asks the event device what happened, and AML notifies the error device. */
+  #readEvents(): void {
+    const { base } = GENERIC_EVENT_DEVICE;
+    const events = this.#memory.readWord(base, 4);
+    this.#say(
+      "guest",
+      undefined,
+      "events",
+      `event register ${hexNumber(base)} reads ${hexNumber(events)}: Notify(${ERROR_NOTIFICATION.device}, ${hexNumber(ERROR_NOTIFICATION.value)})`,
+    );
   }
 
   /**
@@ -519,7 +519,7 @@ class Run {
     const machine = processor.kvm.machine;
     const capability = answer === "instruction" ? "KVM_CAP_ARM_INJECT_EXT_IABT" : "KVM_CAP_ARM_INJECT_EXT_DABT";
     if (answer !== undefined && faultAddress !== undefined && machine.checkExtension(capability)) {
-      const result = processor.kvm.setEvents(answer === "instruction" ? { extIabtPending: 1 } : { extDabtPending: 1 }, `vcpu${vcpu}`);
+      const result = processor.kvm.setEvents(answer === "instruction" ? { extIabtPending: 1 } : { extDabtPending: 1 }, this.#answerThread ?? `vcpu${vcpu}`);
       for (const misuse of result.misuse) this.#say("monitor", undefined, "misuse", misuse, { bad: true });
       const [injection] = result.injections;
       if (injection) return injection;
@@ -615,17 +615,3 @@ const VCPU_WORDS = {
 } as const;
 const WRITES: ReadonlySet<GuestStep> = new Set(["cleared", "acknowledged"]);
 const BAD: ReadonlySet<GuestStep> = new Set(["panic", "fault", "killed", "withheld"]);
-
-/** Number of zero bits below the lowest set one. */
-function trailingZeros(mask: bigint): number {
-  let count = 0;
-  while (((mask >> BigInt(count)) & 1n) === 0n) count++;
-  return count;
-}
-
-function addressWords({ physical, virtual }: ErrorAddress): string {
-  if (physical !== undefined && virtual !== undefined) return `, guest physical ${hexNumber(physical)}, virtual ${hexNumber(virtual)}`;
-  if (physical !== undefined) return `, guest physical ${hexNumber(physical)}`;
-  if (virtual !== undefined) return `, only the virtual address ${hexNumber(virtual)} is known`;
-  return ", no address is known";
-}

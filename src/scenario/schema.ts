@@ -90,6 +90,8 @@ export interface SeaExitEvent {
   readonly guestVirtualAddress?: Number64;
   /** The host's own firmware has a record for it. */
   readonly claimedByHost?: boolean;
+  /** Name of the thread that answers; default: the vCPU's own, `vcpu0` and so on. */
+  readonly answeredOn?: string;
   readonly vcpu?: number;
 }
 export interface RecordEvent {
@@ -242,6 +244,7 @@ const events: Readonly<Record<string, Schema>> = {
     guestPhysicalAddress: number64("Given when the exit says it is valid"),
     guestVirtualAddress: number64("Given when the syndrome does not say it is invalid"),
     claimedByHost: boolean("The host's own firmware has a record for it"),
+    answeredOn: { type: "string", maxLength: 40, description: "Thread that answers; default: the vCPU's own, vcpu0 and so on" },
     vcpu: integer("The vCPU that left"),
   }),
   record: object("A record made elsewhere", {

@@ -45,7 +45,7 @@ describeShared("stores written by a real kernel through QEMU", () => {
     expect(driver.read(0x6b0033b100000001n)).toHaveLength(5066);
     expect(driver.read(0x6b0033b100000002n)).toHaveLength(5131);
     expect(driver.clear(0x6b0033b100000001n)).toBe("success");
-    expect(backend.bytes).toEqual(shared("guest/erst/erst-2-after-rm.bin"));
+    expect(Buffer.compare(backend.bytes, shared("guest/erst/erst-2-after-rm.bin"))).toBe(0);
     expect(driver.clear(0x6b0033b100000001n)).toBe("recordNotFound");
   });
   test.each(["erst-1-after-sysrq-panic.bin", "erst-after-mce.bin", "erst-dmesg-uncompressed.bin"])(
@@ -55,7 +55,7 @@ describeShared("stores written by a real kernel through QEMU", () => {
       const backend = new MemoryBackend(emptyStore(SIZE));
       const mine = machine(backend);
       for (const id of real.driver.ids()) expect(mine.driver.write(real.driver.read(id) as Uint8Array)).toBe("success");
-      expect(backend.bytes).toEqual(shared("guest/erst", name));
+      expect(Buffer.compare(backend.bytes, shared("guest/erst", name))).toBe(0);
     },
   );
   test("a store made by a host and read by a real kernel", () => {
