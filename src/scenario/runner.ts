@@ -25,6 +25,8 @@ import { addressWords, injectionData, injectionWords, kvmMachine, Processor } fr
 import type { GuestChoice, Moment, Number64, RecordEvent, Scenario } from "./schema.ts";
 import { type Lane, Timeline, type TimelineEntry } from "./timeline.ts";
 
+export { policyOf };
+
 export interface RunResult {
   readonly name: string;
   readonly timeline: readonly TimelineEntry[];
