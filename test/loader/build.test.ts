@@ -120,6 +120,49 @@ describe("TPM and NVDIMM", () => {
   });
 });
 
+describe("error sources", () => {
+  const hest = (errorSources: BuildDescription["errorSources"]) => {
+    const built = buildHandOff({ errorSources: errorSources!, tables: [{ hest: true }] }, () => new Uint8Array(0));
+    const blob = built.files.get(FILE.tables)!.bytes;
+    return { built, view: new DataView(blob.buffer, blob.byteOffset + built.hestOffset!) };
+  };
+
+  test("registers at fixed addresses need neither blob nor pointers (ACPI 6.5 18.3.2.8)", () => {
+    const { built, view } = hest([
+      {
+        id: 5,
+        notification: { type: "externalInterrupt", vector: 42 },
+        at: { status: "0x8000000012345678", acknowledge: 4096 },
+        acknowledge: { preserve: "0xfffffffffffffff0", write: 9 },
+      },
+    ]);
+    expect(built.files.has(FILE.hardwareErrors)).toBe(false);
+    expect(view.getUint32(4, true)).toBe(40 + 92);
+    expect(view.getUint32(36, true)).toBe(1);
+    expect([view.getUint16(40, true), view.getUint16(42, true), view.getUint16(44, true)]).toEqual([10, 5, 0xffff]);
+    expect([view.getUint8(40 + 32), view.getUint8(40 + 33), view.getUint32(40 + 40, true)]).toEqual([1, 28, 42]);
+    expect(view.getBigUint64(40 + 24, true)).toBe(0x8000000012345678n);
+    expect(view.getBigUint64(40 + 68, true)).toBe(4096n);
+    expect([view.getBigUint64(40 + 76, true), view.getBigUint64(40 + 84, true)]).toEqual([0xfffffffffffffff0n, 9n]);
+    const words = parseScript(built.files.get(FILE.script)!.bytes).entries.map(entryText);
+    expect(words.filter((line) => line.includes(FILE.hardwareErrors))).toEqual([]);
+  });
+
+  test("blocks of different lengths follow each other; a source without acknowledgement is of version 1", () => {
+    const { built, view } = hest([
+      { id: 0, notification: "sea", blockLength: 2048 },
+      { id: 1, notification: "polled", acknowledge: false, blockLength: 512 },
+    ]);
+    const blob = built.files.get(FILE.hardwareErrors)!.bytes;
+    const words = new DataView(blob.buffer, blob.byteOffset);
+    expect(blob.length).toBe(32 + 2048 + 512);
+    expect([0, 8, 16, 24].map((offset) => words.getBigUint64(offset, true))).toEqual([32n, 32n + 2048n, 1n, 1n]);
+    expect([view.getUint16(40, true), view.getUint16(40 + 92, true)]).toEqual([10, 9]);
+    expect(view.getUint32(4, true)).toBe(40 + 92 + 64);
+    expect(view.getUint32(40 + 92 + 60, true)).toBe(512);
+  });
+});
+
 describe("descriptions that cannot be built", () => {
   const table = () => new Uint8Array([...new TextEncoder().encode("TEST"), 36, 0, 0, 0, 1, ...new Uint8Array(27)]);
   test.each([
@@ -141,6 +184,11 @@ describe("descriptions that cannot be built", () => {
       "a file nobody described",
       { tables: [{ file: "a", pointers: [{ offset: 28, size: 8, to: { file: "etc/x" } }] }] },
       "tables[0].pointers[0].to: etc/x is not described under files",
+    ],
+    [
+      "a fixed place without its other half",
+      { errorSources: [{ ...SEA, at: { status: 1 } }], tables: [{ hest: true }] },
+      "errorSources[0].at.acknowledge: missing: the source is acknowledged, so its register needs an address",
     ],
     ["an unknown root", { tables: [{ file: "a" }], root: ["ABCD"] }, "root[0]: there is no table ABCD"],
   ] as [string, BuildDescription, string][])("%s", (_name, description, message) => {
