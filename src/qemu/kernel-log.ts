@@ -2,7 +2,8 @@
 import { KERNELS, type KernelVersion } from "../guest/report/words.ts";
 
 /** Lines of a console, without the kernel's time stamps and what a shell left on the line before them. */
-export const plainLines = (output: string): string[] => output.split("\n").map((line) => line.replace(/^.{0,20}?\[ *[0-9]+\.[0-9]{6}\](\[ *[A-Z]?[0-9]+\])? /, ""));
+export const plainLines = (output: string): string[] =>
+  output.split("\n").map((line) => line.replace(/^.{0,20}?\[ *[0-9]+\.[0-9]{6}\](\[ *[A-Z]?[0-9]+\])? /, ""));
 
 /** What a driver of error sources says: reports with their number, and complaints. */
 export const isReport = (line: string): boolean => /^\{[0-9]+\}\[Hardware Error\]: |^\[Firmware Warn\]: (GHES: )?[A-Ze]|^GHES: /.test(line);

@@ -1,5 +1,6 @@
 /** A scenario on a real machine: the same file as for the model, real firmware, a real kernel, and both compared. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { Bert } from "../acpi/bert.ts";
 import { buildTable } from "../acpi/build-tables.ts";
 import type { NotificationName } from "../acpi/notification.ts";
 import { ErrorStatusBlockHeader } from "../acpi/status-block.ts";
@@ -9,7 +10,7 @@ import { ErrorSourceDevice, type SourceLocation } from "../host/error-source.ts"
 import { inHardwareErrors, inHest, inHestAsQemu, sourcesOf } from "../host/locate.ts";
 import { memoryRecord } from "../host/memory-record.ts";
 import { decide, type ErrorAddress, type HostError, type MonitorPolicy } from "../host/monitor.ts";
-import { decode, hexNumber, hexToBytes, UsageError } from "../layout/index.ts";
+import { decode, fieldOffset, hexNumber, hexToBytes, UsageError } from "../layout/index.ts";
 import type { SourceDescription } from "../loader/description.ts";
 import { sourcesFor } from "../scenario/machine.ts";
 import { policyOf } from "../scenario/runner.ts";
@@ -23,6 +24,7 @@ import { cannotRaise, EVENT_INTERRUPT, notify } from "./notify.ts";
 import type { Platform } from "./platform.ts";
 import { versionText } from "./qmp.ts";
 import { guestTable, machineTables, PATIENCE, type Patience, type SessionGuest, startGuest, writtenAddress } from "./session.ts";
+import { fileLine, printedFiles, pstoreFiles, type StoredFile } from "./store.ts";
 
 export interface RealRunOptions {
   readonly platform: Platform;
@@ -30,7 +32,7 @@ export interface RealRunOptions {
   /** A boot error region for the guest. */
   readonly bootErrors?: Uint8Array;
   /** Backing file of an error record store for the guest. */
-  readonly store?: { readonly path: string; readonly size: number };
+  readonly store?: { readonly path: string; readonly bytes: Uint8Array };
   /** The machine's own tables, when they are known from an earlier run. */
   readonly base?: readonly Uint8Array[];
   readonly patience?: Patience;
@@ -97,7 +99,12 @@ export async function runForReal(scenario: Scenario, options: RealRunOptions): P
       throw new UsageError(`source ${id} of the preset: ${problem}; name sources that ${platform.title}'s machine can have under machine.sources`);
   }
   const words = options.store
-    ? ["-object", `memory-backend-file,id=store,mem-path=${options.store.path},size=${options.store.size},share=on`, "-device", "acpi-erst,memdev=store"]
+    ? [
+        "-object",
+        `memory-backend-file,id=store,mem-path=${options.store.path},size=${options.store.bytes.length},share=on`,
+        "-device",
+        "acpi-erst,memdev=store",
+      ]
     : [];
   let base = options.base;
   if (!base) {
@@ -129,8 +136,8 @@ export async function runForReal(scenario: Scenario, options: RealRunOptions): P
 
 /** A BERT whose region is a blob of its own, which the firmware places. */
 export function bootErrorTable(region: Uint8Array): ExtraTable {
-  const bytes = buildTable("BERT", { regionLength: region.length, regionAddress: "0x0" });
-  return { bytes, pointers: [{ offset: bytes.length - 8, size: 8, to: { file: BOOT_ERRORS } }] };
+  const bytes = buildTable("BERT", { bootErrorRegionLength: region.length, bootErrorRegion: "0x0" });
+  return { bytes, pointers: [{ offset: fieldOffset(Bert, "bootErrorRegion"), size: 8, to: { file: BOOT_ERRORS } }] };
 }
 
 interface Written {
@@ -224,6 +231,11 @@ class RealRun {
     if (this.#options.bootErrors) {
       const kernel = { version: this.#kernel.version, architecture: this.#architecture, memoryDevices: QEMU_MEMORY_DEVICES };
       out.push({ title: "the errors of the boot before", lines: compareLines(linuxBootReport(this.#options.bootErrors, kernel), lines.filter(isBootLine)) });
+    }
+    const { store } = this.#options;
+    if (store && this.#options.guest.shell) {
+      const list = (files: readonly StoredFile[]) => files.map(fileLine).sort();
+      out.push({ title: "the files of its store", lines: compareLines(list(pstoreFiles(store.bytes)), list(printedFiles(this.#machine.output))) });
     }
     return out;
   }

@@ -1,5 +1,7 @@
 /** `apei qemu`: the same things on a real QEMU, with real firmware and a real kernel. */
-import { stat } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { ErstStorage, emptyStore, MemoryBackend } from "../../host/erst-storage.ts";
 import { UsageError } from "../../layout/index.ts";
 import { debianGuest } from "../../qemu/debian-guest.ts";
 import { PLATFORMS, type Platform, type RealFirmware } from "../../qemu/platform.ts";
@@ -29,7 +31,10 @@ export const command: Command = {
       .option("append", { type: "string", describe: "further words for the kernel's command line" })
       .option("ready", { type: "string", implies: "kernel", describe: "pattern your guest prints when it has started; default: a login or shell prompt" })
       .option("bert", { type: "string", describe: "run: file of error status blocks the guest finds as its boot error region" })
-      .option("erst", { type: "string", describe: "run: backing file of an error record store (x86), which the guest reads and writes" })
+      .option("erst", {
+        type: "string",
+        describe: "run: backing file of an error record store (x86), which the guest reads and writes; made when it is not there",
+      })
       .option("timeout", { type: "number", describe: `run: seconds the guest may take to start (default ${PATIENCE.boot / 1000})` })
       .option("log", { type: "string", describe: "run: write all the guest printed to this file" })
       .option("json", { type: "boolean", describe: "JSON" }),
@@ -55,7 +60,7 @@ async function run(args: Args, io: Io): Promise<number> {
   const platform = platformOf(scenario, args["firmware"] as RealFirmware | undefined);
   const guest = await guestOf(platform, args, io);
   const bootErrors = args["bert"] === undefined ? undefined : await readInput(args["bert"] as string, io);
-  const store = args["erst"] === undefined ? undefined : { path: args["erst"] as string, size: await sizeOf(args["erst"] as string) };
+  const store = args["erst"] === undefined ? undefined : await storeOf(args["erst"] as string);
   if (store && platform.architecture !== "x86") throw new UsageError("--erst: QEMU gives only x86 machines an ERST table");
   const result = await runForReal(scenario, {
     platform,
@@ -97,9 +102,16 @@ async function guestOf(platform: Platform, args: Args, io: Io): Promise<SessionG
   return { kernel: args["kernel"] as string, ...(args["initrd"] !== undefined && { initrd: args["initrd"] as string }), append, ready: pattern, shell: false };
 }
 
-const sizeOf = async (path: string): Promise<number> =>
-  (
-    await stat(path).catch(() => {
-      throw new UsageError(`${path}: no such file`);
-    })
-  ).size;
+/** An existing store, or a new one. */
+async function storeOf(path: string): Promise<{ path: string; bytes: Uint8Array }> {
+  if (!existsSync(path)) await writeWhole(path, emptyStore(NEW_STORE));
+  const bytes = new Uint8Array(await readFile(path));
+  try {
+    new ErstStorage(new MemoryBackend(bytes.slice()));
+  } catch (error) {
+    throw error instanceof UsageError ? new UsageError(`${path}: ${error.message}`) : error;
+  }
+  return { path, bytes };
+}
+/** Bytes of a new store. */
+const NEW_STORE = 0x20000;
