@@ -12,8 +12,11 @@ import { at, type Behaviour, type Bench, type Blob, done, type EntryOf, type Fin
 const MIN_ALIGN = 16;
 /** Room for tables at the top of RAM below 4 GiB: SeaBIOS 1.16.1 and later take much when there is much. */
 const HIGH_ZONE = { large: 16n << 20n, small: 256n << 10n, largeFrom: 128n << 20n };
-/** What earlier tables (PIR, MP, SMBIOS) leave free of the F-segment; measured: a blob of 2,080 bytes never fits, an RSDP of 20 lands at 0xf52a0. */
-const F_SEGMENT = { start: 0xf4ec0n, length: 0x400n };
+/**
+ * What earlier tables (PIR, MP, SMBIOS) leave free of the F-segment, measured with one processor: an RSDP of 20 bytes
+ * lands at 0xf52a0, and 1,216 bytes are free below it.
+ */
+const F_SEGMENT = { start: 0xf4de0n, length: 0x4e0n };
 /** Bytes of the note SeaBIOS keeps in high memory for each written pointer. */
 const POINTER_NOTE = 24n;
 const U32 = 2 ** 32;

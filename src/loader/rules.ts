@@ -21,7 +21,7 @@ export interface Problem {
 const MOST_ALIGNMENT = 4096;
 /** SeaBIOS keeps tables in this much of high memory; half of it, so that alignment has room. */
 const MOST_BYTES = 8 << 20;
-/** What is surely free in the F-segment. */
+/** What is free in the F-segment of a machine with few processors, whose tables lie there too. */
 const F_SEGMENT_BYTES = 1024;
 /** EDK2 installs no more, Linux lists no more. */
 const MOST_TABLES = 128;

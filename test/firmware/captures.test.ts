@@ -146,6 +146,18 @@ describeShared("write pointers into files that take none", () => {
   });
 });
 
+describeShared("the F-segment of SeaBIOS", () => {
+  // Measured with SeaBIOS 1.16.2: beside an RSDP of 20 bytes a blob of 1,216 fits and one of 1,232 does not.
+  test.each([
+    [1216, "done"],
+    [1232, "refused"],
+  ] as const)("%d bytes beside the RSDP: %s", (size, outcome) => {
+    const files = baseline("seabios").set("etc/extra", { bytes: new Uint8Array(size) });
+    withScript(files, (script) => put(script, 1, { ...allocate("etc/extra", 16), zone: "fSegment" } as Entry));
+    expect(boot(files, { firmware: "seabios" }).trace[1]!.outcome).toBe(outcome);
+  });
+});
+
 describe("suspend to RAM", () => {
   test.skipIf(sharedNames("captures").length === 0)("SeaBIOS writes pointers again in reverse, OVMF in order where S3 is allowed, AAVMF never", () => {
     const states = (enabled: boolean) => ({ bytes: Uint8Array.of(128, 0, 0, enabled ? 129 : 1, 2, 0) });
