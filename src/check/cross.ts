@@ -5,7 +5,7 @@ import { type BootResult, boot, type FirmwareName } from "../firmware/boot.ts";
 import { readHest } from "../guest/hest.ts";
 import { readRegister } from "../guest/registers.ts";
 import { parse } from "../layout/index.ts";
-import { ENTRY_SIZE } from "../loader/commands.ts";
+import { ENTRY_SIZE, fileName } from "../loader/commands.ts";
 import { FILE, type FwCfgFile } from "../loader/fw-cfg.ts";
 import { handOffProblems } from "../loader/rules.ts";
 import { entryText, parseScript } from "../loader/script.ts";
@@ -239,14 +239,21 @@ const FIRMWARE_OF: readonly { readonly profile: "seabios" | "edk2"; readonly fir
   { profile: "edk2", firmware: "aavmf", architecture: "arm64" },
 ];
 const ADDRESS_SIZE = 8;
+/** Largest file firmware writes to that is made up when nobody gave it, bytes. */
+const MOST_INVENTED = 4096;
 
 /** The files as a machine would have them: those firmware writes are writable, and there even when nobody gave them. */
 function machineFiles(files: CrossInput["files"]): Map<string, FwCfgFile> {
   const out = new Map<string, FwCfgFile>();
-  const writable = new Set<string>();
-  for (const entry of parseScript(files.get(FILE.script)!.bytes).entries) if (entry.command === "writePointer") writable.add(entry.destinationFile);
+  const writable = new Map<string, number>();
+  for (const entry of parseScript(files.get(FILE.script)!.bytes).entries)
+    if (entry.command === "writePointer") {
+      const name = fileName(entry.destinationFile);
+      const end = entry.destinationOffset + entry.size;
+      if (name) writable.set(name, Math.max(writable.get(name) ?? ADDRESS_SIZE, end <= MOST_INVENTED ? end : 0));
+    }
   for (const [name, { bytes }] of files) out.set(name, { bytes, writable: writable.has(name) });
-  for (const name of writable) if (!out.get(name)?.bytes.length) out.set(name, { bytes: new Uint8Array(ADDRESS_SIZE), writable: true });
+  for (const [name, size] of writable) if (!out.get(name)?.bytes.length) out.set(name, { bytes: new Uint8Array(size), writable: true });
   return out;
 }
 

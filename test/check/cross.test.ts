@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { buildTable } from "../../src/acpi/build-tables.ts";
 import { fixChecksum } from "../../src/acpi/table-header.ts";
@@ -120,6 +121,28 @@ describeShared("a hand-off", () => {
         if (script[at] === 1 && Buffer.from(script.subarray(at + 4, at + 23)).toString() === "etc/hardware_errors") script.fill(0, at, at + 128);
     });
     expect(found.some((rule) => rule.startsWith("loader-unsafe"))).toBe(true);
+  });
+  test("names with something behind their NUL", () => {
+    expect(
+      check1((all) => {
+        const script = all.get("etc_table-loader")!;
+        for (let at = 0; at < script.length; at += 128) if (script[at] === 4) script.fill(0xa5, at + 40, at + 59);
+      }),
+    ).toEqual([]);
+  });
+  test("mutated scripts and blobs: findings, never an exception", () => {
+    const names = ["etc_table-loader", "etc_hardware_errors", "etc_acpi_rsdp"];
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.nat(2), fc.nat(4480), fc.nat(255)), { minLength: 1, maxLength: 4 }), (changes) => {
+        check1((all) => {
+          for (const [which, at, value] of changes) {
+            const bytes = all.get(names[which]!)!;
+            bytes[at % bytes.length] = value;
+          }
+        });
+      }),
+      { numRuns: 60, seed: 3 },
+    );
   });
   test("a table nobody points at", () => {
     const found = check1((all) => {
