@@ -18,8 +18,8 @@ const EINVAL = 22;
 const ENOENT = 2;
 
 /** Steps of one action before it counts as endless. */
-const MOST_STEPS = 100_000;
-/** Bytes one instruction moves at most. */
+const MOST_STEPS = 10_000;
+/** Bytes one action moves at most. */
 const MOST_MOVED = 1n << 20n;
 const U64 = (value: bigint) => BigInt.asUintN(64, value);
 
@@ -35,6 +35,7 @@ export class ActionMachine<E extends Entry> {
   #source = 0n;
   #destination = 0n;
   #next = 0;
+  #moved = 0n;
   readonly #spaces: RegisterSpaces;
   readonly #entries: readonly E[];
   readonly #instructions: ReadonlySet<string>;
@@ -59,6 +60,7 @@ export class ActionMachine<E extends Entry> {
       throw new ActionError(ENOENT, `there is no entry for ${String(action)}`);
     }
     this.#next = 0;
+    this.#moved = 0n;
     for (let steps = 0; this.#next < program.length; steps++) {
       if (steps === MOST_STEPS) throw new ActionError(EIO, `${String(action)} does not end`);
       const entry = program[this.#next]!;
@@ -85,7 +87,8 @@ export class ActionMachine<E extends Entry> {
     skip: () => void this.#next++,
     move: (offset) => {
       const length = this.#var2;
-      if (length > MOST_MOVED) throw new ActionError(EINVAL, `${length} bytes are too many to move`);
+      this.#moved += length;
+      if (this.#moved > MOST_MOVED) throw new ActionError(EINVAL, `${length} bytes are too many to move`);
       this.#spaces.memory.write(U64(this.#destination + offset), this.#spaces.memory.read(U64(this.#source + offset), Number(length)));
     },
   };

@@ -94,6 +94,8 @@ export class GuestKernel {
   panicked = false;
   readonly #spaces: RegisterSpaces;
   readonly #options: KernelOptions;
+  readonly #busy = new Set<number>();
+  readonly #again = new Set<number>();
   readonly #printed: { readonly block: Uint8Array; readonly at: number }[] = [];
   readonly #limits = { corrected: { since: Number.NEGATIVE_INFINITY, count: 0 }, uncorrected: { since: Number.NEGATIVE_INFINITY, count: 0 } };
 
@@ -201,6 +203,11 @@ export class GuestKernel {
 
   /** Look at one source, as an interrupt or timer handler or in NMI-like context. */
   #look(device: GhesDevice, nmiLike: boolean): Handling {
+    // The kernel works on one report of a source at a time and looks again when told meanwhile.
+    if (this.#busy.has(device.id)) {
+      this.#again.add(device.id);
+      return nothing;
+    }
     if (device.fixedBlock !== undefined && nmiLike && device.fixedBlock !== 0n && this.#spaces.memory.readWord(device.fixedBlock, 4) === 0n) {
       this.#say("read", `source ${device.id}: nothing pending at ${hexNumber(device.fixedBlock)}`, { source: device.id });
       return nothing;
@@ -234,12 +241,15 @@ export class GuestKernel {
       }
       return { records: 1, claimed: true, finish: () => this.#process(device, report.block, block) };
     }
+    this.#busy.add(device.id);
     return {
       records: 1,
       claimed: true,
       finish: () => {
         this.#process(device, report.block, block);
         this.#release(device, report);
+        this.#busy.delete(device.id);
+        if (this.#again.delete(device.id)) this.#look(device, false).finish();
       },
     };
   }

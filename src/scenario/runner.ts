@@ -64,7 +64,6 @@ const PLAIN_NOTICE: Notice = { vcpu: 0, notification: undefined, faultAddress: u
 
 interface Due {
   readonly at: number;
-  readonly order: number;
   readonly body: () => void;
 }
 
@@ -81,8 +80,7 @@ class Run {
   readonly #vcpus: Processor[];
   readonly #controllers = new Map<NotificationName, NotificationController>();
   #now = 0;
-  #queue: Due[] = [];
-  #order = 0;
+  readonly #queue: Due[] = [];
   #ended = false;
   #memory!: GuestMemory;
   #device!: ErrorSourceDevice;
@@ -112,10 +110,10 @@ class Run {
     for (const moment of this.#scenario.events) this.#schedule(moment.at, () => this.#happen(moment));
     const last = Math.max(0, ...this.#scenario.events.map(({ at }) => at));
     const until = this.#scenario.until ?? last + AFTERMATH;
-    for (let steps = 0; this.#queue.length > 0 && !this.#ended && steps < MOST_STEPS; steps++) {
-      const due = this.#queue.reduce((first, other) => (other.at < first.at || (other.at === first.at && other.order < first.order) ? other : first));
+    for (let steps = 0; this.#queue.length > 0 && !this.#ended; steps++) {
+      if (steps === MOST_STEPS) throw new UsageError(`the run does not come to an end: ${MOST_STEPS} things have happened by ${this.#now} ms`);
+      const due = this.#queue.pop()!;
       if (due.at > until) break;
-      this.#queue = this.#queue.filter((other) => other !== due);
       this.#now = due.at;
       due.body();
     }
@@ -134,7 +132,15 @@ class Run {
     this.#timeline.add(from, to, what, text, more);
   }
   #schedule(at: number, body: () => void): void {
-    this.#queue.push({ at, order: this.#order++, body });
+    // Latest first; of the same time, what was scheduled first is last, where it is taken from.
+    let low = 0;
+    let high = this.#queue.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#queue[middle]!.at > at) low = middle + 1;
+      else high = middle;
+    }
+    this.#queue.splice(low, 0, { at, body });
   }
 
   // ---- the machine starts ----
@@ -234,7 +240,10 @@ class Run {
   // ---- things happen ----
 
   #happen(moment: Moment): void {
-    if (this.#kernel.panicked) return;
+    if (this.#kernel.panicked) {
+      this.#say("guest", undefined, "ignored", "the kernel has panicked: what happens now reaches nobody", { bad: true });
+      return;
+    }
     if (moment.sigbus) {
       const { code, vcpu = 0, inRam, ...where } = moment.sigbus;
       const address = { physical: big(where.physicalAddress), virtual: big(where.virtualAddress), lsb: where.addressLsb };

@@ -1,5 +1,5 @@
 /** What happened in a run, in order, and how it is shown as text. */
-import type { Json } from "../layout/index.ts";
+import { type Json, UsageError } from "../layout/index.ts";
 
 /** Who acts: the columns of a sequence diagram, left to right. */
 export const LANES = {
@@ -29,6 +29,9 @@ export interface TimelineEntry {
   readonly bad?: true;
 }
 
+/** A run that says more than this is no story any more. */
+const MOST_ENTRIES = 200_000;
+
 export class Timeline {
   readonly entries: TimelineEntry[] = [];
   readonly #clock: () => number;
@@ -37,7 +40,9 @@ export class Timeline {
     this.#clock = clock;
   }
 
+  /** @throws UsageError when the run has become too long. */
   add(from: Lane, to: Lane | undefined, what: string, text: string, more: Pick<TimelineEntry, "data" | "bad"> = {}): void {
+    if (this.entries.length === MOST_ENTRIES) throw new UsageError(`the run has more than ${MOST_ENTRIES} entries in its timeline`);
     this.entries.push({ at: this.#clock(), from, ...(to && to !== from && { to }), what, text, ...more });
   }
 }

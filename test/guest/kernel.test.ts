@@ -52,6 +52,17 @@ describe("reading, clearing, acknowledging", () => {
     expect(g.state()).toEqual({ status: 0n, ack: 1n });
     expect([...g.kernel.isolatedPages]).toEqual([0x48001n]);
   });
+  test("told again while at work: looks once more afterwards, and reads nothing twice", () => {
+    const g = guest();
+    g.put(recoverable);
+    const first = g.kernel.notify("gsiv", 41);
+    expect(g.kernel.notify("gsiv", 41).records).toBe(0);
+    first.finish();
+    expect(g.kernel.delivered).toHaveLength(1);
+    g.put(recoverable);
+    g.kernel.notify("gsiv", 41).finish();
+    expect(g.kernel.delivered).toHaveLength(2);
+  });
   test("SEA: copied, cleared and acknowledged first, processed later", () => {
     const g = guest([{ id: 0, notification: "sea" }]);
     g.put(recoverable);
