@@ -1,7 +1,7 @@
 /** Values as a tree of words for people: labels, names, units, and what the validation bits say. */
 import { choiceKey, variantOf } from "./encode.ts";
-import { type BitsNode, fieldLabel, type Kind, type Node, type NodeOf, type Root, valueLabel } from "./layout.ts";
-import { bytesToHex, hexNumber } from "./values.ts";
+import { type BitsNode, fieldLabel, type Kind, type Names, type Node, type NodeOf, numberOf, type Root, valueLabel } from "./layout.ts";
+import { bytesToHex, hexNumber, isZero } from "./values.ts";
 
 /** One line and what hangs below it. */
 export interface Tree {
@@ -98,15 +98,52 @@ export function isVouched(node: Root, value: Values, name: string): boolean | un
   return known.length === 0 ? undefined : known.some((gate) => Boolean(given[gate]));
 }
 
-const isBlank = (value: unknown): boolean =>
-  value === 0 ||
-  value === 0n ||
-  value === "" ||
-  value === "none" ||
-  value === "00000000-0000-0000-0000-000000000000" ||
-  (value instanceof Uint8Array && value.every((byte) => byte === 0)) ||
-  (Array.isArray(value) && value.every(isBlank)) ||
-  (typeof value === "object" && value !== null && !(value instanceof Uint8Array) && !Array.isArray(value) && Object.values(value).every(isBlank));
+/** Whether a value is what zero bytes decode to, or nothing at all. */
+function isBlank(node: Node, value: unknown): boolean {
+  if (value === undefined) return true;
+  switch (node.kind) {
+    case "uint":
+      return value === 0 || value === 0n;
+    case "enum":
+      return isZeroName(node.names, value);
+    case "bits":
+      return Object.entries(value as Values).every(([name, member]) => {
+        const declared = node.members[name];
+        return !member || (typeof declared === "object" && "names" in declared && isZeroName(declared.names, member));
+      });
+    case "guid":
+      return value === "00000000-0000-0000-0000-000000000000";
+    case "text":
+      return value === "";
+    case "timestamp":
+      return value === "none";
+    case "bytes":
+    case "reserved":
+    case "blob":
+    case "padding":
+      return isZero(value as Uint8Array);
+    case "array":
+      return (value as unknown[]).every((item) => isBlank(node.item, item));
+    case "list":
+      return (value as unknown[]).every((item) => isBlank(node.item, item));
+    case "struct":
+    case "sequence":
+      return (value as Values)["trailing"] === undefined && Object.entries(node.fields).every(([name, field]) => isBlank(field, (value as Values)[name]));
+    case "window":
+      return isBlank(node.item, value);
+    case "choice":
+      return value instanceof Uint8Array
+        ? isZero(value)
+        : Object.values(node.cases).some((layout) => looksLike(layout, value as Values) && isBlank(layout, value));
+    case "variant":
+      return false;
+  }
+}
+const looksLike = (layout: Root, value: Values) => Object.keys(value).every((name) => Object.hasOwn(layout.fields, name));
+const isZeroName = (names: Names, value: unknown): boolean => {
+  const entry = typeof value === "string" ? names[value] : undefined;
+  return value === 0 || (entry !== undefined && numberOf(entry) === 0);
+};
 
 /**
  * The fields of a value as trees, in wire order. A field whose validation bit is clear is left out when it is
@@ -119,7 +156,7 @@ export function fieldTrees(layout: { readonly kind: "struct" | "sequence" }, val
   for (const [name, field] of Object.entries(node.fields)) {
     const item = values[name];
     const vouched = isVouched(node, values, name);
-    if (vouched === false && (isBlank(item) || (field.kind === "enum" && item === Object.keys(field.names)[0]))) continue;
+    if (vouched === false && isBlank(field, item)) continue;
     const tree = describeNode(fieldLabel(name), field, item, values, node);
     if (tree) out.push(vouched === false ? { ...tree, note: "present, but not marked valid" } : tree);
   }

@@ -5,7 +5,7 @@ import { sectionTypes } from "../../src/cper/registry.ts";
 import { ArmCacheError, armErrorInformation, armErrorInformationWord, armErrorKinds, armErrorType } from "../../src/cper/sections/arm-processor.ts";
 import { msrName } from "../../src/cper/sections/processor-id.ts";
 import { tlpTrees } from "../../src/cper/sections/tlp.ts";
-import { completed, decode, encode, type Parsed, parse, type SectionType, treeLines } from "../../src/layout/index.ts";
+import { completed, decode, encode, fieldTrees, type Parsed, parse, type SectionType, treeLines } from "../../src/layout/index.ts";
 import { hex } from "../support/hex.ts";
 import { describeShared, shared } from "../support/shared.ts";
 
@@ -297,6 +297,19 @@ describe("PCI Express", () => {
     expect(said(0x34000000, 0x01000020, 0, 0)).toEqual(expect.arrayContaining(["TLP: message local", "message code: 0x20"]));
     expect(said(0x1f000000, 0, 0, 0)).toEqual(["TLP: reserved type 0x1f"]);
     expect(said(0, 0, 0, 0)).toEqual([]);
+  });
+  test("fields that are zero and not vouched for are left out", () => {
+    const bare = bytes.slice();
+    bare[0] = 0x8d;
+    bare.set([0, 0, 0, 0], 12);
+    expect(fieldTrees(typeOf("pcie").layout, read("pcie", bare)).map(({ label }) => label)).toEqual([
+      "validation",
+      "port type",
+      "command",
+      "status",
+      "device id",
+      "AER",
+    ]);
   });
   test("RCRB instead of a device address", () => {
     const rcrb = bytes.slice();
