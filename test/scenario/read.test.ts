@@ -1,7 +1,9 @@
+import { fileURLToPath } from "node:url";
+import { Ajv2020 } from "ajv/dist/2020.js";
 import { describe, expect, test } from "vitest";
 import { readScenario } from "../../src/scenario/read.ts";
 import { runScenario } from "../../src/scenario/runner.ts";
-import type { Scenario } from "../../src/scenario/schema.ts";
+import { SCENARIO_SCHEMA, type Scenario } from "../../src/scenario/schema.ts";
 
 const scenario = (more: object): string => JSON.stringify({ name: "x", events: [], ...more });
 
@@ -61,4 +63,10 @@ test("a thousand records of a guest that never looks end in an account, not in a
     until: 5000,
   });
   expect(result.accounts[0]).toMatchObject({ submitted: 1000, written: 1, waiting: 16, dropped: 983 });
+});
+
+test("the shipped schema is the one in use, and is a schema", async () => {
+  const shipped = fileURLToPath(new URL("../../schemas/scenario.schema.json", import.meta.url));
+  await expect(`${JSON.stringify(SCENARIO_SCHEMA, null, 2)}\n`).toMatchFileSnapshot(shipped);
+  expect(() => new Ajv2020({ strict: true, allowUnionTypes: true }).compile(SCENARIO_SCHEMA)).not.toThrow();
 });
