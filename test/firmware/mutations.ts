@@ -8,12 +8,12 @@ export type Files = Map<string, FwCfgFile>;
 
 /** One change of the kind people make by mistake, or a harmless one. */
 export interface Change {
-  readonly kind: "drop" | "swap" | "repeat" | "field" | "zone" | "script byte" | "table byte" | "blob byte" | "none";
+  readonly kind: "drop" | "swap" | "repeat" | "field" | "zone" | "overlap" | "script byte" | "table byte" | "blob byte" | "none";
   readonly where: number;
   readonly value: number;
 }
 export const change = fc.record<Change>({
-  kind: fc.constantFrom("drop", "swap", "repeat", "field", "zone", "script byte", "table byte", "blob byte", "none"),
+  kind: fc.constantFrom("drop", "swap", "repeat", "field", "zone", "overlap", "script byte", "table byte", "blob byte", "none"),
   where: fc.nat(1 << 16),
   value: fc.oneof(fc.nat(80), fc.nat(5000), fc.constantFrom(0x1000, 0x7fffffff, 0xffffffff)),
 });
@@ -44,6 +44,19 @@ export function apply(original: Files, { kind, where, value }: Change): Files {
       const allocations = used.flatMap((entry, i) => (entry.command === "allocate" ? [i] : []));
       const which = allocations[where % allocations.length]!;
       return write(used.with(which, { ...used[which]!, zone: (["high", "fSegment", value & 255] as const)[where % 3]! } as Entry)) && result;
+    }
+    case "overlap": {
+      // Two pointers in the last bytes of the tables that share some of theirs.
+      const offset = original.get(FILE.tables)!.bytes.length - 32 + (value % 12);
+      const pointer = (at: number, size: number): Entry => ({
+        command: "addPointer",
+        destinationFile: FILE.tables,
+        sourceFile: FILE.tables,
+        offset: at,
+        size,
+        unused: undefined,
+      });
+      return write([...used, pointer(offset, 8), pointer(offset + 1 + (where % 7), value & 16 ? 4 : 8)]) && result;
     }
     case "script byte": {
       const bytes = encodeScript({ entries: used });
