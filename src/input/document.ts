@@ -15,7 +15,7 @@ import { rawFormat } from "./raw.ts";
 import { sectionFormat, sectionTypeOf } from "./section.ts";
 import { streamFormat } from "./stream.ts";
 import { acpidumpFinder, base64Finder, digitsFinder, dumpFinder, redfishFinder, wheaEventFinder } from "./text-finders.ts";
-import { type Finder, wrappingFormat } from "./wrapping.ts";
+import { type Finder, MOST_TEXT, wrappingFormat } from "./wrapping.ts";
 
 /** Texts, in the order in which they are tried. */
 const WRAPPINGS: readonly { readonly name: string; readonly title: string; readonly find: Finder }[] = [
@@ -88,6 +88,8 @@ export class Documents {
   read(input: Uint8Array, options: ReadOptions = {}): Document {
     const findings: Finding[] = [];
     const format = this.#formatFor(input, options);
+    if (format.name === rawFormat.name && options.as === undefined && input.length > MOST_TEXT && looksLikeText(input))
+      findings.push({ path: "input", offset: 0, message: `text of more than ${MOST_TEXT} bytes is searched for data only when --as names its wrapping` });
     const value = format.parse(input, findings);
     return { format, value, findings, took: this.#took(format, value) };
   }
@@ -104,7 +106,7 @@ export class Documents {
       return this.#wrappings.includes(named) || named.name === rawFormat.name || named.recognise(input) ? named : this.#forced(named, input);
     }
     // Text goes first: a dump may begin with the name of what it shows.
-    const text = looksLikeText(input) ? this.#wrappings.find((wrapping) => wrapping.recognise(input)) : undefined;
+    const text = input.length <= MOST_TEXT && looksLikeText(input) ? this.#wrappings.find((wrapping) => wrapping.recognise(input)) : undefined;
     return text ?? this.#binary.recognise(input) ?? (rawFormat as Format);
   }
 

@@ -1,6 +1,6 @@
 /** Every format this package reads, in the order in which they are tried: those with a signature first. */
 import { statusBlockFormat } from "../acpi/status-block.ts";
-import { tableFormats } from "../acpi/table-format.ts";
+import { injectionFormats, tableFormats } from "../acpi/table-format.ts";
 import { cperFormat } from "../cper/record-codec.ts";
 import { wheaEventFormat, wheaSystemLogFormat } from "../cper/whea-event/format.ts";
 import type { Format, SectionRegistry } from "../layout/index.ts";
@@ -12,6 +12,7 @@ export const formatsFor = (registry: SectionRegistry): readonly Format[] => [
   wheaEventFormat,
   wheaSystemLogFormat,
   ...tableFormats,
+  ...injectionFormats,
   tableLoaderFormat,
   fwCfgDirectoryFormat,
   statusBlockFormat(registry),

@@ -1,6 +1,7 @@
 /** Several structures in one file: records back to back with junk between, tables one after another, a BERT with its region. */
 import { ErrorDataEntryHeader, ErrorStatusBlockHeader } from "../acpi/status-block.ts";
 import { TableHeader } from "../acpi/table-header.ts";
+import { RecordHeader } from "../cper/record.ts";
 import { isRecordStart, nextPiece } from "../cper/record-stream.ts";
 import { type Format, fieldOffset } from "../layout/index.ts";
 import { type Cut, containerFormat } from "./container.ts";
@@ -67,6 +68,12 @@ function* structures(input: Uint8Array): Generator<{ readonly start: number; rea
   while (at < input.length) {
     if (isRecordStart(input, at)) {
       const piece = nextPiece(input, at, input.length, true);
+      const shortest = at === 0 && piece.end === input.length ? 0 : RecordHeader.size;
+      if (piece.end - at < shortest) {
+        // Not even a header: signatures in a row are no records.
+        at = piece.end;
+        continue;
+      }
       yield { start: at, end: piece.end, kind: "record", ...(piece.problem !== undefined && { problem: piece.problem }) };
       at = piece.end;
       blocks = false;

@@ -69,10 +69,10 @@ export function fromBase64(text: string): Uint8Array | undefined {
 /** How dumps show a byte beside its digits. */
 export const shownCharacter = (byte: number): string => (byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : ".");
 
-/** Turn text into a template, given where its data stands. Runs must be in order and must not overlap. */
-export function makeTemplate(text: string, runs: readonly Run[]): string {
+/** Turn text from `from` to the end of its data into a template. Runs must be in order and must not overlap. */
+export function makeTemplate(text: string, runs: readonly Run[], from = 0): string {
   const out: string[] = [];
-  let at = 0;
+  let at = from;
   for (const run of runs) {
     out.push(text.slice(at, run.start).replaceAll("$", "$$$$"));
     const data = text.slice(run.start, run.end);
@@ -86,7 +86,6 @@ export function makeTemplate(text: string, runs: readonly Run[]): string {
     }
     at = run.end;
   }
-  out.push(text.slice(at).replaceAll("$", "$$$$"));
   return out.join("");
 }
 

@@ -31,11 +31,16 @@ export interface WrappingOptions {
   readonly registry: SectionRegistry;
 }
 
+/** Data with the text from the end of the data before. */
+type Piece = ReturnType<Finder>[number] & { readonly template: string };
 interface Reading {
   readonly charset: Charset;
-  readonly text: string;
-  readonly found: ReturnType<Finder>;
+  readonly pieces: readonly Piece[];
+  readonly rest: string;
 }
+
+/** Longer texts are not searched for data unless they are asked to be: 4 MiB. */
+export const MOST_TEXT = 4 * 1024 * 1024;
 
 /** A wrapping as a format. It recognises a text only when it knows what is in it. */
 export function wrappingFormat({ name, title, find, contents, registry }: WrappingOptions): Format<Wrapped> {
@@ -45,30 +50,35 @@ export function wrappingFormat({ name, title, find, contents, registry }: Wrappi
     let reading = last.get(input);
     if (!reading) {
       const { charset, text } = textOf(input);
-      // A template that does not give its text back would lose something: such data is left in the text.
-      reading = { charset, text, found: find(text).filter((one) => isFaithful(text, one)) };
+      const pieces: Piece[] = [];
+      let at = 0;
+      for (const one of find(text)) {
+        const end = one.runs.at(-1)!.end;
+        const template = makeTemplate(text, one.runs, at);
+        // A template that does not give its text back would lose something: such data is left in the text.
+        if (!gives(template, one.bytes, text.slice(at, end))) continue;
+        pieces.push({ ...one, template });
+        at = end;
+      }
+      reading = { charset, pieces, rest: text.slice(at) };
       last.set(input, reading);
     }
     return reading;
   };
-  const formatOf = (one: ReturnType<Finder>[number]): Format | undefined =>
+  const formatOf = (one: Piece): Format | undefined =>
     contents.recognise(one.bytes) ?? (one.section === undefined ? undefined : (sectionFormat(one.section, registry) as Format));
   return {
     name,
     title,
-    recognise: (input) => looksLikeText(input) && read(input).found.some((one) => formatOf(one) !== undefined),
+    recognise: (input) => looksLikeText(input) && read(input).pieces.some((one) => formatOf(one) !== undefined),
     parse: (input, findings) => {
-      const { charset, text, found } = read(input);
-      let at = 0;
-      const parts = found.map((one, i): Part => {
-        const end = one.runs.at(-1)!.end;
-        const runs = one.runs.map((run) => ({ ...run, start: run.start - at, end: run.end - at }));
-        const template = makeTemplate(text.slice(at, end), runs);
-        at = end;
-        return { template, content: parsePart(formatOf(one) ?? contents.byName("raw")!, one.bytes, findings, `parts[${i}].content`, 0) };
+      const { charset, pieces, rest } = read(input);
+      const parts = pieces.map((one, i): Part => {
+        const content = parsePart(formatOf(one) ?? contents.byName("raw")!, one.bytes, findings, `parts[${i}].content`, 0);
+        return { template: one.template, content };
       });
       if (parts.length === 0) findings.push({ path: name, offset: 0, message: `the text holds no data as ${title}` });
-      return { charset, parts, rest: text.slice(at) };
+      return { charset, parts, rest };
     },
     encode: ({ charset, parts, rest }) =>
       bytesOf(
@@ -149,19 +159,9 @@ export function wrappingFormat({ name, title, find, contents, registry }: Wrappi
   };
 }
 
-const isFaithful = (text: string, { runs, bytes }: Found): boolean => {
-  const from = runs[0]!.start;
-  const part = text.slice(from, runs.at(-1)!.end);
+const gives = (template: string, bytes: Uint8Array, text: string): boolean => {
   try {
-    return (
-      fillTemplate(
-        makeTemplate(
-          part,
-          runs.map((run) => ({ ...run, start: run.start - from, end: run.end - from })),
-        ),
-        bytes,
-      ) === part
-    );
+    return fillTemplate(template, bytes) === text;
   } catch (error) {
     if (error instanceof EncodeError) return false;
     throw error;
