@@ -70,6 +70,18 @@ describe("one record, then another", () => {
     expect(device.record(0, recoverable(0x2000n))).toBe("written");
     expect(device.account(0)).toEqual({ submitted: 3, written: 2, waiting: 0, refused: 1, dropped: 0, merged: 0, overflowed: 0 });
   });
+  test("an acknowledge register with a bit offset and neighbours that belong to others", () => {
+    const placed = placeSources([{ version: 2, write: 1n, preserve: 0xfen, bitOffset: 8 }]);
+    const device = new ErrorSourceDevice({ memory: placed.memory, locate: placed.locate, policy: policy({ action: "refuse" }) });
+    placed.memory.writeWord(ACK(0), 8, 0xaaff77n);
+    expect(device.record(0, recoverable(0x1000n))).toBe("written");
+    expect(placed.memory.readWord(ACK(0), 8)).toBe(0xaafe77n);
+    expect(device.record(0, recoverable(0x2000n))).toBe("refused");
+    take({ memory: placed.memory }, placed.devices[0]!);
+    // The guest keeps what the mask says, which is eight bits here, and sets its own.
+    expect(placed.memory.readWord(ACK(0), 8)).toBe(0xff00n);
+    expect(device.record(0, recoverable(0x2000n))).toBe("written");
+  });
   test("version 1: the cleared block status is all there is", () => {
     const { device, memory, devices } = setUp(policy({ action: "refuse" }), 1);
     expect(device.record(0, recoverable(0x1000n))).toBe("written");

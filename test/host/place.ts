@@ -20,25 +20,33 @@ export interface Placed {
   readonly notification?: NotificationInput;
   readonly write?: bigint;
   readonly preserve?: bigint;
+  /** Of the acknowledge register. */
+  readonly bitOffset?: number;
 }
 
 export function placeSources(sources: readonly Placed[], options: { readonly sharedAcknowledge?: boolean; readonly memory?: GuestMemory } = {}) {
   const memory = options.memory ?? new SparseMemory([{ start: BASE, length: 0x10000n }]);
   const ack = (i: number) => (options.sharedAcknowledge ? ACK(0) : ACK(i));
-  const list = sources.map(({ version, notification = { type: "polled", pollInterval: 100 }, write = 1n, preserve = 0xffff_ffff_ffff_fffen }, i) => ({
-    type: version === 2 ? ("genericHardwareErrorV2" as const) : ("genericHardwareError" as const),
-    sourceId: i,
-    errorStatusAddress: { address: POINTER(i) },
-    notification,
-    errorStatusBlockLength: 0x400,
-    ...(version === 2 && { readAckRegister: { address: ack(i) }, readAckPreserve: preserve, readAckWrite: write }),
-  }));
+  const list = sources.map(
+    ({ version, notification = { type: "polled", pollInterval: 100 }, write = 1n, preserve = 0xffff_ffff_ffff_fffen, bitOffset = 0 }, i) => ({
+      type: version === 2 ? ("genericHardwareErrorV2" as const) : ("genericHardwareError" as const),
+      sourceId: i,
+      errorStatusAddress: { address: POINTER(i) },
+      notification,
+      errorStatusBlockLength: 0x400,
+      ...(version === 2 && {
+        readAckRegister: { address: ack(i), registerBitOffset: bitOffset, registerBitWidth: 64 - bitOffset },
+        readAckPreserve: preserve,
+        readAckWrite: write,
+      }),
+    }),
+  );
   const table = { header: { signature: "HEST", length: 0 }, sourceCount: list.length, sources: list } as HestInput;
   table.header.length = encode(Hest, table).length;
   memory.write(HEST, fixChecksum(encode(Hest, table)));
   sources.forEach((source, i) => {
     memory.writeWord(POINTER(i), 8, BLOCK(i));
-    memory.writeWord(ack(i), 8, memory.readWord(ack(i), 8) | (source.write ?? 1n));
+    memory.writeWord(ack(i), 8, memory.readWord(ack(i), 8) | ((source.write ?? 1n) << BigInt(source.bitOffset ?? 0)));
   });
   const devices = readHest(memory, HEST, "arm64").sources.flatMap((source): GhesDevice[] => {
     const { device } = probe({ memory }, source, { architecture: "arm64", nmi: true, interrupt: () => "works" });
