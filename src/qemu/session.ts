@@ -31,7 +31,7 @@ export interface Patience {
 }
 export const PATIENCE: Patience = { boot: 120_000, acknowledge: 10_000 };
 
-const KERNEL_STARTS = /Linux version /;
+export const KERNEL_STARTS = /Linux version /;
 
 /**
  * The tables QEMU itself makes for this machine. Some describe what the firmware programmed, so a firmware has to have
@@ -55,7 +55,7 @@ export async function machineTables(platform: Platform, guest: Guest, words: rea
   }
 }
 /** Kernel words that make it print from its first moment. */
-const EARLY = { x86: "earlyprintk=serial,ttyS0", arm64: "earlycon=pl011,0x9000000" } as const;
+export const EARLY = { x86: "earlyprintk=serial,ttyS0", arm64: "earlycon=pl011,0x9000000" } as const;
 
 export interface SessionOptions {
   readonly platform: Platform;

@@ -1,26 +1,35 @@
 /** `apei qemu`: the same things on a real QEMU, with real firmware and a real kernel. */
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { CperRecord } from "../../cper/record-codec.ts";
 import { ErstStorage, emptyStore, MemoryBackend } from "../../host/erst-storage.ts";
-import { UsageError } from "../../layout/index.ts";
+import { documentsOf } from "../../input/document.ts";
+import { leavesOf } from "../../input/leaves.ts";
+import { type Json, UsageError } from "../../layout/index.ts";
 import { debianGuest } from "../../qemu/debian-guest.ts";
 import { PLATFORMS, type Platform, type RealFirmware } from "../../qemu/platform.ts";
 import { realRunJson, realRunLines } from "../../qemu/report.ts";
 import { runForReal } from "../../qemu/run.ts";
-import { defaultGuest, PATIENCE, type SessionGuest } from "../../qemu/session.ts";
+import { defaultGuest, PATIENCE, type Patience, type SessionGuest } from "../../qemu/session.ts";
 import { readScenario } from "../../scenario/read.ts";
 import type { Scenario } from "../../scenario/schema.ts";
 import type { Args } from "../arguments.ts";
 import { readInput, writeWhole } from "../files.ts";
 import { type Command, EXIT, type Io } from "../io.ts";
 
-const ACTIONS: Readonly<Record<string, (args: Args, io: Io) => Promise<number>>> = { run };
+const ACTIONS: Readonly<Record<string, (args: Args, io: Io) => Promise<number>>> = { run, inject: throwRecord, capture: captureFiles };
 
 export const command: Command = {
   builder: (args) =>
     args
-      .positional("action", { type: "string", demandOption: true, choices: Object.keys(ACTIONS), describe: "run a scenario for real" })
-      .positional("input", { type: "string", describe: "run: scenario file" })
+      .positional("action", {
+        type: "string",
+        demandOption: true,
+        choices: Object.keys(ACTIONS),
+        describe: "run a scenario for real, inject a record into a running QEMU, capture a machine's fw_cfg files",
+      })
+      .positional("input", { type: "string", describe: "run: scenario file; inject: record, status block or JSON of either; - is standard input" })
       .option("firmware", {
         type: "string",
         choices: Object.keys(PLATFORMS),
@@ -37,6 +46,13 @@ export const command: Command = {
       })
       .option("timeout", { type: "number", describe: `run: seconds the guest may take to start (default ${PATIENCE.boot / 1000})` })
       .option("log", { type: "string", describe: "run: write all the guest printed to this file" })
+      .option("qmp", { type: "string", describe: "inject: QMP socket of the running QEMU, a path or HOST:PORT" })
+      .option("acknowledge", { type: "number", default: 5, describe: "inject: seconds to wait for the guest's acknowledgement; 0 does not look" })
+      .option("out", { type: "string", describe: "capture: folder to write" })
+      .option("when", { type: "string", choices: ["before", "after", "both"], default: "after", describe: "capture: before or after the firmware has run" })
+      .option("machine", { type: "string", describe: "capture: value of QEMU's -machine, such as virt,ras=on" })
+      .option("program", { type: "string", describe: "capture: another QEMU than the installed one" })
+      .option("word", { type: "string", array: true, describe: "capture: further word of QEMU's command line" })
       .option("json", { type: "boolean", describe: "JSON" }),
   handler: (args, io) => ACTIONS[args["action"] as string]!(args, io),
 };
@@ -49,6 +65,8 @@ const needed = (args: Args, name: string, what: string): string => {
 const progress = (io: Io) => (text: string) => {
   io.stderr.write(`apei: ${text}\n`);
 };
+
+const patienceOf = (args: Args): Patience => ({ ...PATIENCE, ...(args["timeout"] !== undefined && { boot: (args["timeout"] as number) * 1000 }) });
 
 // ---- run ----
 
@@ -67,7 +85,7 @@ async function run(args: Args, io: Io): Promise<number> {
     guest,
     ...(bootErrors && { bootErrors }),
     ...(store && { store }),
-    patience: { ...PATIENCE, ...(args["timeout"] !== undefined && { boot: (args["timeout"] as number) * 1000 }) },
+    patience: patienceOf(args),
     progress: progress(io),
   });
   if (args["log"] !== undefined) await writeWhole(args["log"] as string, new Uint8Array(Buffer.from(result.console, "latin1")));
@@ -100,6 +118,81 @@ async function guestOf(platform: Platform, args: Args, io: Io): Promise<SessionG
     throw new UsageError(`--ready: ${(error as Error).message}`);
   }
   return { kernel: args["kernel"] as string, ...(args["initrd"] !== undefined && { initrd: args["initrd"] as string }), append, ready: pattern, shell: false };
+}
+
+// ---- inject ----
+
+async function throwRecord(args: Args, io: Io): Promise<number> {
+  const file = needed(args, "input", "a record");
+  const socket = needed(args, "qmp", "the socket with --qmp");
+  const { blockOfRecord, inject, MOST_INJECTED } = await import("../../qemu/inject.ts");
+  const { QmpClient } = await import("../../qemu/qmp.ts");
+  const block = blockFrom(await readInput(file, io), file, blockOfRecord);
+  if (block.length > MOST_INJECTED) throw new UsageError(`${file}: the status block has ${block.length} bytes, QEMU's sources hold ${MOST_INJECTED}`);
+  const qmp = await QmpClient.connect(socket).catch(failed);
+  try {
+    const result = await inject(qmp, block, (args["acknowledge"] as number) * 1000).catch(failed);
+    const { acknowledged, after, reason } = result;
+    if (args["json"]) io.stdout.write(`${JSON.stringify({ ...result, bytes: block.length }, null, 2)}\n`);
+    else
+      io.stdout.write(
+        `${block.length} bytes injected; ${acknowledged === "yes" ? `acknowledged after ${after} ms` : acknowledged === "no" ? `not acknowledged within ${args["acknowledge"]} s` : `acknowledgement unknown: ${reason}`}\n`,
+      );
+    return acknowledged === "no" || (acknowledged === "unknown" && args["acknowledge"] !== 0) ? EXIT.findings : EXIT.fine;
+  } finally {
+    qmp.close();
+  }
+}
+const failed = (error: Error): never => {
+  throw error instanceof UsageError ? error : new UsageError(error.message);
+};
+
+/** The one status block of a document, or the block that says what its record says. */
+function blockFrom(input: Uint8Array, file: string, convert: (record: CperRecord) => Uint8Array): Uint8Array {
+  const documents = documentsOf();
+  const text = new TextDecoder().decode(input);
+  let bytes = input;
+  if (/^\s*\{/.test(text))
+    try {
+      bytes = documents.encode(JSON.parse(text) as Json);
+    } catch (error) {
+      if (error instanceof SyntaxError) throw new UsageError(`${file}: is no JSON: ${error.message}`);
+      throw error;
+    }
+  for (const { format, value } of leavesOf(documents.read(bytes))) {
+    if (format.name === "status-block") return format.encode(value);
+    if (format.name === "cper") return convert(value as CperRecord);
+  }
+  throw new UsageError(`${file}: holds neither an error status block nor a record`);
+}
+
+// ---- capture ----
+
+async function captureFiles(args: Args, io: Io): Promise<number> {
+  const out = args["out"] as string | undefined;
+  if (out === undefined) throw new UsageError("capture: name a folder with --out");
+  const { capture } = await import("../../qemu/capture.ts");
+  const { writeHandOff } = await import("../hand-off-folder.ts");
+  const platform = PLATFORMS[(args["firmware"] as RealFirmware | undefined) ?? "seabios"];
+  const when = args["when"] as "before" | "after" | "both";
+  const guest = when === "before" ? undefined : await guestOf(platform, args, io);
+  for (const moment of when === "both" ? (["before", "after"] as const) : [when]) {
+    const { qemu, files, tables } = await capture({
+      platform,
+      ...(args["machine"] !== undefined && { machineType: args["machine"] as string }),
+      ...(args["program"] !== undefined && { program: args["program"] as string }),
+      words: (args["word"] as string[] | undefined) ?? [],
+      ...(guest && { guest }),
+      patience: patienceOf(args).boot,
+      before: moment === "before",
+    });
+    const folder = when === "both" ? join(out, moment) : out;
+    await writeHandOff(folder, files, { qemu, firmware: platform.firmware, moment });
+
+    if (args["json"]) io.stdout.write(`${JSON.stringify({ folder, qemu, files: [...files.keys()], tables })}\n`);
+    else io.stdout.write(`${folder}: ${files.size} files of QEMU ${qemu}; tables ${tables.join(", ")}\n`);
+  }
+  return EXIT.fine;
 }
 
 /** An existing store, or a new one. */

@@ -1,0 +1,128 @@
+/** Throwing a record at a QEMU that runs already, through QMP alone. */
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type BLOCK_SEVERITY, buildErrorStatusBlock, type ErrorDataEntryInput } from "../acpi/status-block.ts";
+import type { CperRecord } from "../cper/record-codec.ts";
+import { encodeSectionBody, UsageError } from "../layout/index.ts";
+import { VIRT_RAM_BASE } from "../machine/machines.ts";
+import { fromLittleEndian } from "../machine/memory.ts";
+import { isAtLeast, type QmpClient, QmpError, versionText } from "./qmp.ts";
+
+/** Bytes of the block QEMU gives its sources. */
+export const MOST_INJECTED = 1024;
+const COMMAND = "inject-ghes-v2-error";
+const FIRST_VERSION = { major: 10, minor: 2 } as const;
+
+const SEVERITIES = ["recoverable", "fatal", "corrected", "none"] as const satisfies readonly (keyof typeof BLOCK_SEVERITY)[];
+const REVISION = 0x0300;
+
+/** The status block that says what a record says: a data entry for each section. */
+export function blockOfRecord({ header, sections }: CperRecord): Uint8Array {
+  const severityOf = (severity: unknown): keyof typeof BLOCK_SEVERITY =>
+    typeof severity === "number" ? (SEVERITIES[severity] ?? "none") : (SEVERITIES.find((name) => name === severity) ?? "none");
+  const entries = sections.map(({ descriptor, body }): ErrorDataEntryInput => {
+    const { fruId, fruText, flags, severity, sectionType, validation } = descriptor;
+    return {
+      header: {
+        sectionType,
+        errorSeverity: severityOf(severity),
+        revision: REVISION,
+        ...(flags && { flags: flags as never }),
+        ...(validation?.fruId && fruId !== undefined && { fruId }),
+        ...(validation?.fruText && fruText !== undefined && { fruText }),
+        ...(header.validation?.timestamp && header.timestamp !== undefined && { timestamp: header.timestamp as never }),
+      },
+      body: body ? encodeSectionBody(body) : new Uint8Array(0),
+    };
+  });
+  return buildErrorStatusBlock(severityOf(header.severity), entries);
+}
+
+export interface Injection {
+  /** Version of the QEMU. */
+  readonly qemu: string;
+  /** `yes`, `no` within the time, or `unknown` when the register could not be found. */
+  readonly acknowledged: "yes" | "no" | "unknown";
+  /** Milliseconds until the acknowledgement was seen. */
+  readonly after?: number;
+  /** Why it is unknown. */
+  readonly reason?: string;
+}
+
+/**
+ * Inject an error status block.
+ * @param milliseconds to wait for the guest's acknowledgement; 0 does not look for it.
+ * @throws UsageError when this QEMU cannot, or the guest still owes the acknowledgement of an earlier record.
+ */
+export async function inject(qmp: QmpClient, block: Uint8Array, milliseconds: number): Promise<Injection> {
+  const qemu = versionText(qmp.version);
+  if (block.length > MOST_INJECTED) throw new UsageError(`the status block has ${block.length} bytes, QEMU's sources hold ${MOST_INJECTED}`);
+  if (!isAtLeast(qmp.version, FIRST_VERSION.major, FIRST_VERSION.minor))
+    throw new UsageError(`${COMMAND} came with QEMU ${FIRST_VERSION.major}.${FIRST_VERSION.minor}; this is ${qemu}`);
+  try {
+    await qmp.execute(COMMAND, { cper: Buffer.from(block).toString("base64") });
+  } catch (error) {
+    if (!(error instanceof QmpError)) throw error;
+    if (error.kind === "CommandNotFound") throw new UsageError(`this QEMU ${qemu} has no ${COMMAND}: it is only there for arm machines`);
+    throw new UsageError(error.message);
+  }
+  if (milliseconds === 0) return { qemu, acknowledged: "unknown", reason: "not asked for" };
+  const start = Date.now();
+  const register = await findAcknowledge(qmp, block);
+  if (register === undefined)
+    return { qemu, acknowledged: "unknown", reason: "the record is nowhere in guest memory: the machine has ras=off, or its firmware has not run yet" };
+  for (;;) {
+    if ((await readWord(qmp, register)) !== 0n) return { qemu, acknowledged: "yes", after: Date.now() - start };
+    if (Date.now() - start >= milliseconds) return { qemu, acknowledged: "no" };
+    await sleep(LOOK);
+  }
+}
+const LOOK = 100;
+
+/** Bytes of memory looked through at once. */
+const CHUNK = 64n << 20n;
+const POINTER = 8;
+/** Sources of a machine that can inject: their registers come before the blocks. */
+const SOURCES = 2;
+/** Which of them takes injected records. */
+const INJECTED = 1;
+
+/**
+ * QMP does not tell where the sources are. The record just written is looked for in guest memory instead, from the
+ * top, and taken for the right one when the pointers at the start of `etc/hardware_errors` lead to it.
+ */
+async function findAcknowledge(qmp: QmpClient, block: Uint8Array): Promise<bigint | undefined> {
+  const { "base-memory": size } = (await qmp.execute("query-memory-size-summary")) as { "base-memory": number };
+  const folder = await mkdtemp(join(tmpdir(), "apei-inject-"));
+  try {
+    const path = join(folder, "memory");
+    // The guest clears the first word, the block status, when it has read the record.
+    const needle = Buffer.from(block.subarray(4));
+    for (let end = VIRT_RAM_BASE + BigInt(size); end > VIRT_RAM_BASE; ) {
+      const start = end - CHUNK > VIRT_RAM_BASE ? end - CHUNK : VIRT_RAM_BASE;
+      await qmp.execute("pmemsave", { val: Number(start), size: Number(end - start), filename: path });
+      const bytes = await readFile(path).catch(() => undefined);
+      if (!bytes) return undefined;
+      for (let at = bytes.indexOf(needle); at >= 0; at = bytes.indexOf(needle, at + 1)) {
+        const address = start + BigInt(at - 4);
+        const base = address - BigInt(2 * POINTER * SOURCES + INJECTED * MOST_INJECTED);
+        if (base >= start && pointerAt(bytes, Number(base - start) + POINTER * INJECTED) === address) return base + BigInt(POINTER * (SOURCES + INJECTED));
+      }
+      // Overlap, so that a record on the border is found whole.
+      end = start === VIRT_RAM_BASE ? start : start + BigInt(4 * MOST_INJECTED);
+    }
+    return undefined;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+const pointerAt = (bytes: Uint8Array, at: number): bigint => fromLittleEndian(bytes.subarray(at, at + POINTER));
+
+async function readWord(qmp: QmpClient, address: bigint): Promise<bigint> {
+  const answer = await qmp.human(`xp /1gx 0x${address.toString(16)}`);
+  const value = /: (0x[0-9a-f]+)/.exec(answer)?.[1];
+  if (value === undefined) throw new UsageError(`QEMU's monitor does not show memory: ${answer.trim()}`);
+  return BigInt(value);
+}
