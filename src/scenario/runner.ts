@@ -22,6 +22,7 @@ import { type GuestMemory, SparseMemory } from "../machine/memory.ts";
 import { PlatformDevices } from "./devices.ts";
 import { machineFiles, policyOf, sourcesFor } from "./machine.ts";
 import { addressWords, injectionData, injectionWords, kvmMachine, Processor } from "./processor.ts";
+import { recordOf } from "./record.ts";
 import type { GuestChoice, Moment, Number64, RecordEvent, Scenario } from "./schema.ts";
 import { type Lane, Timeline, type TimelineEntry } from "./timeline.ts";
 
@@ -322,10 +323,8 @@ class Run {
   }
 
   #userRecord(event: RecordEvent): void {
-    const { memory } = event;
-    const block =
-      event.block !== undefined ? hexToBytes(event.block)! : memory ? memoryRecord({ ...memory, physicalAddress: big(memory.physicalAddress) }) : undefined;
-    if (!block) throw new UsageError(`event at ${this.#now} ms: a record needs a block or a memory error`);
+    const block = recordOf(event);
+    if (!block) throw new UsageError(`event at ${this.#now} ms: a record needs a block, sections or a memory error`);
     for (let i = 0; i < (event.times ?? 1); i++) this.#handle({ kind: "record", block, source: event.source, notification: event.notification }, 0);
   }
 

@@ -3,12 +3,14 @@
 import { EINJ_ERROR_TYPE } from "../acpi/einj.ts";
 import type { NotificationName } from "../acpi/notification.ts";
 import { NOTIFICATION } from "../acpi/notification.ts";
+import { BLOCK_SEVERITY } from "../acpi/status-block.ts";
 import { MEMORY_ERROR_TYPE } from "../cper/sections/memory.ts";
 import type { ErrorTypeName } from "../guest/einj.ts";
 import type { RecordingPolicy } from "../host/error-source.ts";
 import type { MonitorPolicy, PresetName } from "../host/monitor.ts";
 import { PRESETS } from "../host/monitor.ts";
 import { NEED, type Need } from "../host/notification.ts";
+import type { Json } from "../layout/index.ts";
 
 /** A number, or `"0x…"` for more than 32 bits. */
 export type Number64 = string | number;
@@ -106,6 +108,15 @@ export interface RecordEvent {
     readonly errorType?: keyof typeof MEMORY_ERROR_TYPE;
     readonly fruText?: string;
   };
+  /** Any sections: the name and the body as `decode --json` prints them; lengths, counts and validation bits are computed. */
+  readonly sections?: readonly {
+    readonly kind: string;
+    readonly severity?: keyof typeof BLOCK_SEVERITY;
+    readonly fruText?: string;
+    readonly body: { readonly [field: string]: Json };
+  }[];
+  /** Of the record made of `sections`. */
+  readonly severity?: keyof typeof BLOCK_SEVERITY;
   readonly times?: number;
 }
 export interface Moment {
@@ -252,6 +263,22 @@ const events: Readonly<Record<string, Schema>> = {
     notification: notification("The source is the first that notifies so"),
     block: hex("A whole error status block"),
     memory,
+    sections: {
+      type: "array",
+      minItems: 1,
+      description: "Any sections; lengths, counts and validation bits are computed",
+      items: object(
+        "A section",
+        {
+          kind: { type: "string", description: "Section type by name" },
+          severity: oneOf("Severity; default: that of the record", Object.keys(BLOCK_SEVERITY)),
+          fruText: { type: "string", maxLength: 20 },
+          body: { type: "object", description: "Its fields, as decode --json prints them" },
+        },
+        ["kind", "body"],
+      ),
+    },
+    severity: oneOf("Severity of the record made of sections; default: recoverable", Object.keys(BLOCK_SEVERITY)),
     times: integer("How many of it at once", 100_000),
   }),
   inject: object(

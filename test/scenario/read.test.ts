@@ -26,7 +26,17 @@ describe("what a scenario says wrongly is named", () => {
 
   test.each<[string, Partial<Scenario>, string]>([
     ["a vCPU that is not there", { events: [{ at: 1, sigbus: { code: "actionRequired", vcpu: 3 } }] }, "event at 1 ms: there is no vCPU 3"],
-    ["a record of nothing", { events: [{ at: 1, record: {} }] }, "event at 1 ms: a record needs a block or a memory error"],
+    ["a record of nothing", { events: [{ at: 1, record: {} }] }, "event at 1 ms: a record needs a block, sections or a memory error"],
+    [
+      "a section that is not known",
+      { events: [{ at: 1, record: { sections: [{ kind: "toaster", body: {} }] } }] },
+      "record.sections[0].kind: there is no section type toaster",
+    ],
+    [
+      "a field that is not there",
+      { events: [{ at: 1, record: { sections: [{ kind: "platformMemory", body: { physicalAdress: "0x1" } }] } }] },
+      "record.sections[0].body",
+    ],
     ["an injection without a device", { events: [{ at: 1, inject: { type: "memoryCorrectable" } }] }, "has no EINJ"],
     ["a store without a device", { events: [{ at: 1, erst: { operation: "read", id: 1 } }] }, "has no ERST"],
     ["a store too small", { machine: { errorStore: 8192 }, events: [] }, "a store of 8192 bytes holds no slot"],
