@@ -4,6 +4,7 @@ import {
   encode,
   type Finding,
   type Format,
+  fieldLabel,
   fieldTrees,
   fromJson,
   type Json,
@@ -17,9 +18,10 @@ import {
   toJson,
   valueLabel,
 } from "../layout/index.ts";
+import { EinjEntry } from "./action-entry.ts";
 import { Bert } from "./bert.ts";
 import { Cedt } from "./cedt.ts";
-import { Einj } from "./einj.ts";
+import { Einj, SetErrorTypeWithAddress, TriggerTable, VendorErrorTypeExtension } from "./einj.ts";
 import { Erst } from "./erst.ts";
 import { Hest, SOURCE_TYPE } from "./hest.ts";
 import { RSDP_CHECKSUM, RSDP_EXTENDED_CHECKSUM, RSDP_SIGNATURE, Rsdp, Rsdt, Xsdt } from "./root-tables.ts";
@@ -31,6 +33,9 @@ export const AcpiTable = sequence("ACPI Table", "ACPI 6.5 5.2.6", {
   body: blob("What follows the header, as it is", ref("header.length", { bias: -TableHeader.size })),
 });
 export type AcpiTable = Parsed<typeof AcpiTable>;
+
+/** Bytes before the entries of a trigger table. */
+const TRIGGER_HEADER = 16;
 
 /** Names of tables that are met beside the error interfaces. */
 const TITLES: Readonly<Record<string, string>> = {
@@ -168,5 +173,52 @@ export const acpiTableFormat = formatOf({
   },
 });
 
+/** Structures in memory that an injection's actions point at; only the trigger table says what it is. */
+export const injectionFormats: readonly Format[] = [
+  formatOf({
+    name: "einj-trigger-table",
+    title: "EINJ trigger error action table",
+    layout: TriggerTable,
+    recognise: (input) => {
+      const { headerLength, tableLength, entryCount = 0 } = parse(TriggerTable, input, 0, Math.min(input.length, TRIGGER_HEADER));
+      return headerLength === TRIGGER_HEADER && tableLength === input.length && entryCount > 0 && input.length === TRIGGER_HEADER + entryCount * EinjEntry.size;
+    },
+    check: () => {},
+    summary: (value: TriggerTable) => `EINJ trigger table: ${some(value.entryCount ?? 0, "instruction")}`,
+  }),
+  formatOf({
+    name: "einj-set-error-type",
+    title: "EINJ set error type with address",
+    layout: SetErrorTypeWithAddress,
+    recognise: () => false,
+    check: () => {},
+    summary: (value: SetErrorTypeWithAddress) =>
+      `EINJ: ${
+        Object.keys(value.errorType ?? {})
+          .map(fieldLabel)
+          .join(", ") || "no error type"
+      } at 0x${(value.memoryAddress ?? 0n).toString(16)}`,
+  }),
+  formatOf({
+    name: "einj-vendor-extension",
+    title: "EINJ vendor error type extension",
+    layout: VendorErrorTypeExtension,
+    recognise: () => false,
+    check: () => {},
+    summary: (value: Parsed<typeof VendorErrorTypeExtension>) =>
+      `EINJ vendor extension of vendor 0x${(value.vendorId ?? 0).toString(16)}, device 0x${(value.deviceId ?? 0).toString(16)}`,
+  }),
+];
+
 /** The tables by signature, then any other table. */
-export const tableFormats: readonly Format[] = [hestFormat, bertFormat, erstFormat, einjFormat, rsdpFormat, rsdtFormat, xsdtFormat, acpiTableFormat];
+export const tableFormats: readonly Format[] = [
+  hestFormat,
+  bertFormat,
+  erstFormat,
+  einjFormat,
+  rsdpFormat,
+  rsdtFormat,
+  xsdtFormat,
+  cedtFormat,
+  acpiTableFormat,
+];

@@ -17,7 +17,7 @@ import {
 } from "../../src/acpi/hest.ts";
 import { Notification } from "../../src/acpi/notification.ts";
 import { Rsdp, Rsdt, Xsdt } from "../../src/acpi/root-tables.ts";
-import { AcpiTable, acpiTableFormat, rsdpFormat, tableFormats } from "../../src/acpi/table-format.ts";
+import { AcpiTable, acpiTableFormat, injectionFormats, rsdpFormat, tableFormats } from "../../src/acpi/table-format.ts";
 import { TableHeader } from "../../src/acpi/table-header.ts";
 import { encode, type Finding, type Json, parse, toJson } from "../../src/layout/index.ts";
 import { hex } from "../support/hex.ts";
@@ -122,6 +122,27 @@ describe("root pointers", () => {
 });
 
 describe("injection structures", () => {
+  const trigger = hex`
+    10 00 00 00  00 00 00 00  30 00 00 00  01 00 00 00   # header of 16 bytes, 48 in all, one entry
+    ff 03 00 00  00 40 00 04  00 10 00 00 00 00 00 00    # trigger error: write register value, memory 0x1000
+    01 00 00 00 00 00 00 00  ff ff ff ff ff ff ff ff     # value, mask`;
+  test("a trigger table says what it is", () => {
+    const format = injectionFormats.find((candidate) => candidate.recognise(trigger))!;
+    expect(format.name).toBe("einj-trigger-table");
+    const value = format.parse(trigger, []) as TriggerTable;
+    expect(value.entries?.[0]).toMatchObject({ action: "triggerError", instruction: "writeRegisterValue", registerRegion: { address: 0x1000n }, value: 1n });
+    expect(format.encode(value)).toEqual(trigger);
+    for (const other of [trigger.slice(0, -1), trigger.slice(0, 16), new Uint8Array(48)]) expect(format.recognise(other)).toBe(false);
+  });
+  test.each(injectionFormats.map((format) => [format.name, format] as const))("%s has a line and a tree for any bytes", (_name, format) => {
+    for (const bytes of [trigger, new Uint8Array(0), new Uint8Array(60).fill(0x18)]) {
+      const value = format.parse(bytes, []);
+      expect(format.summary(value)).not.toMatch(/undefined|\[object/);
+      expect(format.tree(value)).toHaveLength(1);
+      expect(format.encode(format.fromJson(JSON.parse(JSON.stringify(format.toJson(value)))))).toEqual(bytes);
+    }
+  });
+
   test("set error type with address and an EINJv2 extension", () => {
     const bytes = hex`
       08 00 00 40               # memory correctable, EINJv2 supported
