@@ -41,7 +41,8 @@ let longest = 0;
 let findings = 0;
 for (let i = 0; i < count; i++) {
   let bytes = seeds[random(seeds.length)].slice();
-  for (let changes = random(6); changes > 0 && bytes.length > 4; changes--) bytes[4 + random(bytes.length - 4)] = random(2) ? ODD[random(ODD.length)] : random(256);
+  for (let changes = random(6); changes > 0 && bytes.length > 4; changes--)
+    bytes[4 + random(bytes.length - 4)] = random(2) ? ODD[random(ODD.length)] : random(256);
   if (random(5) === 0) bytes = bytes.slice(0, random(bytes.length + 1));
   if (random(10) === 0 && bytes.length >= 8) new DataView(bytes.buffer).setUint32(4, random(3) === 0 ? 0xffffffff : random(bytes.length * 2), true);
   const from = performance.now();
