@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type BLOCK_SEVERITY, buildErrorStatusBlock, type ErrorDataEntryInput } from "../acpi/status-block.ts";
+import { type BLOCK_SEVERITY, buildErrorStatusBlock, type ErrorDataEntryInput, ErrorStatusBlockHeader } from "../acpi/status-block.ts";
 import type { CperRecord } from "../cper/record-codec.ts";
 import { encodeSectionBody, UsageError } from "../layout/index.ts";
 import { VIRT_RAM_BASE } from "../machine/machines.ts";
@@ -59,6 +59,7 @@ export interface Injection {
 export async function inject(qmp: QmpClient, block: Uint8Array, milliseconds: number): Promise<Injection> {
   const qemu = versionText(qmp.version);
   if (block.length > MOST_INJECTED) throw new UsageError(`the status block has ${block.length} bytes, QEMU's sources hold ${MOST_INJECTED}`);
+  if (block.length <= FIRST_ENTRY) throw new UsageError(`a status block of ${block.length} bytes says nothing`);
   if (!isAtLeast(qmp.version, FIRST_VERSION.major, FIRST_VERSION.minor))
     throw new UsageError(`${COMMAND} came with QEMU ${FIRST_VERSION.major}.${FIRST_VERSION.minor}; this is ${qemu}`);
   try {
@@ -89,6 +90,8 @@ const SOURCES = 2;
 /** Which of them takes injected records. */
 const INJECTED = 1;
 
+const FIRST_ENTRY = ErrorStatusBlockHeader.size;
+
 /**
  * QMP does not tell where the sources are. The record just written is looked for in guest memory instead, from the
  * top, and taken for the right one when the pointers at the start of `etc/hardware_errors` lead to it.
@@ -98,15 +101,15 @@ async function findAcknowledge(qmp: QmpClient, block: Uint8Array): Promise<bigin
   const folder = await mkdtemp(join(tmpdir(), "apei-inject-"));
   try {
     const path = join(folder, "memory");
-    // The guest clears the first word, the block status, when it has read the record.
-    const needle = Buffer.from(block.subarray(4));
+    // The guest clears the block status when it has read the record; a pattern that begins with zeros takes long to find.
+    const needle = Buffer.from(block.subarray(FIRST_ENTRY));
     for (let end = VIRT_RAM_BASE + BigInt(size); end > VIRT_RAM_BASE; ) {
       const start = end - CHUNK > VIRT_RAM_BASE ? end - CHUNK : VIRT_RAM_BASE;
       await qmp.execute("pmemsave", { val: Number(start), size: Number(end - start), filename: path });
       const bytes = await readFile(path).catch(() => undefined);
       if (!bytes) return undefined;
       for (let at = bytes.indexOf(needle); at >= 0; at = bytes.indexOf(needle, at + 1)) {
-        const address = start + BigInt(at - 4);
+        const address = start + BigInt(at - FIRST_ENTRY);
         const base = address - BigInt(2 * POINTER * SOURCES + INJECTED * MOST_INJECTED);
         if (base >= start && pointerAt(bytes, Number(base - start) + POINTER * INJECTED) === address) return base + BigInt(POINTER * (SOURCES + INJECTED));
       }

@@ -1,0 +1,135 @@
+import { spawnSync } from "node:child_process";
+import { describe, expect, test } from "vitest";
+import { boot } from "../../src/firmware/boot.ts";
+import { FILE, type FwCfgFiles } from "../../src/loader/fw-cfg.ts";
+import { eventDeviceTable } from "../../src/qemu/event-device.ts";
+import { POINTER_HOME, realHandOff, signatureOf, tablesOf } from "../../src/qemu/hand-off.ts";
+import { cpioArchive } from "../../src/qemu/initramfs.ts";
+import { compareLines, differ, isBootLine, isReport, isTableLine, kernelOf, plainLines } from "../../src/qemu/kernel-log.ts";
+import { cannotRaise } from "../../src/qemu/notify.ts";
+import { printedFiles, pstoreFiles } from "../../src/qemu/store.ts";
+import { haveIasl, iaslCompile } from "../support/iasl.ts";
+import { describeShared, shared } from "../support/shared.ts";
+
+describe("the event device's table", () => {
+  test.skipIf(!haveIasl)("is what iasl makes of the same source", () => {
+    const { bytes, output } = iaslCompile(`DefinitionBlock ("", "SSDT", 2, "APEI", "ERRDEV  ", 1)
+      { Scope (\\_SB) {
+          Device (APER) { Name (_HID, EisaId ("PNP0C33")) Name (_UID, 1) }
+          Device (APEG) {
+            Name (_HID, "ACPI0013") Name (_UID, 1)
+            Name (_CRS, ResourceTemplate () { Interrupt (ResourceConsumer, Edge, ActiveHigh, Exclusive) { 81 } })
+            Method (_EVT, 1, Serialized) { Notify (\\_SB.APER, 0x80) }
+          } } }`);
+    expect(bytes, output).toBeDefined();
+    const ours = eventDeviceTable(81);
+    // iasl names itself as the creator, which changes the checksum too.
+    expect(ours.subarray(36)).toEqual(bytes!.subarray(36));
+    expect(ours.subarray(0, 9)).toEqual(bytes!.subarray(0, 9));
+    expect(ours.reduce((sum, byte) => (sum + byte) & 255, 0)).toBe(0);
+  });
+});
+
+describe("cpioArchive", () => {
+  const archive = cpioArchive([
+    { name: "bin", mode: 0o040755 },
+    { name: "bin/hello", mode: 0o100644, content: new TextEncoder().encode("hello") },
+  ]);
+  test("has the header the kernel documents (initramfs buffer format)", () => {
+    const text = new TextDecoder().decode(archive);
+    // Magic; then inode, mode, owner, group, links, time, size, two device numbers, two of the file itself, length of the name, no sum.
+    const fields = "00000001 000041ed 00000000 00000000 00000001 00000000 00000000 00000000 00000000 00000000 00000000 00000004 00000000";
+    expect(text.slice(0, 122)).toBe(`070701${fields.replaceAll(" ", "")}bin\0\0\x00070701`);
+    expect(archive.length % 4).toBe(0);
+  });
+  test.skipIf(spawnSync("cpio", ["--version"]).status !== 0)("cpio lists it", () => {
+    const { stdout, status } = spawnSync("cpio", ["-tv", "--quiet"], { input: archive, encoding: "utf8" });
+    expect(status).toBe(0);
+    expect(stdout.split("\n").map((line) => [line.slice(0, 10), line.split(/\s+/).at(-1)])).toEqual([
+      ["drwxr-xr-x", "bin"],
+      ["-rw-r--r--", "bin/hello"],
+      ["", ""],
+    ]);
+  });
+});
+
+describe("kernel logs", () => {
+  const log = [
+    "[    0.000000] Linux version 6.1.0-56-cloud-amd64 (debian-kernel@lists.debian.org)",
+    "[    1.157615] HEST: Table parsing has been initialized.",
+    "[    1.2] no stamp",
+    "/ # [    6.962229] {1}[Hardware Error]: event severity: corrected",
+    "[    6.963000][    T1] [Firmware Warn]: GHES: Invalid CPER header!",
+    "[    4.159673] BERT: Total records found: 1",
+    "[    6.968876] mce: [Hardware Error]: Machine check events logged",
+  ];
+  test("time stamps go, and lines are told apart", () => {
+    const lines = plainLines(log.join("\n"));
+    expect(lines.filter(isTableLine)).toEqual(["HEST: Table parsing has been initialized.", "[Firmware Warn]: GHES: Invalid CPER header!"]);
+    expect(lines.filter(isReport)).toEqual(["{1}[Hardware Error]: event severity: corrected", "[Firmware Warn]: GHES: Invalid CPER header!"]);
+    expect(lines.filter(isBootLine)).toEqual(["BERT: Total records found: 1"]);
+  });
+  test("the kernel is predicted as the newest known one that is not newer", () => {
+    expect(kernelOf(log[0]!)).toEqual({ release: "6.1.0-56-cloud-amd64", version: "6.1" });
+    expect(kernelOf("Linux version 6.12.9 (x)").version).toBe("6.1");
+    expect(kernelOf("Linux version 7.10.1-rc1 (x)").version).toBe("7.2");
+    expect(kernelOf("").version).toBe("6.1");
+  });
+  test("lines are put beside lines", () => {
+    const compared = compareLines(["a", "b", "c", "d"], ["a", "x", "c", "d", "y"]);
+    expect(compared.map(({ kind, text }) => `${kind[0]}${text}`)).toEqual(["sa", "mb", "ux", "sc", "sd", "uy"]);
+    expect(differ(compared)).toBe(true);
+    expect(differ(compareLines(["a"], ["a"]))).toBe(false);
+  });
+});
+
+test("what an emulated machine cannot raise is said", () => {
+  expect(cannotRaise("sea", "arm64")).toBeUndefined();
+  expect(cannotRaise("sea", "x86")).toBe("sea is for arm64 only");
+  expect(cannotRaise("sdei", "arm64")).toBe("an emulated machine cannot raise sdei");
+});
+
+test("files the guest printed are found between kernel messages", () => {
+  const output = `x\napei-guest: begin dmesg-erst-1\n: aGVs\n[ 1.000000] noise\n: bG8=\napei-guest: end dmesg-erst-1\napei-guest: begin cut\n: aGVs\n`;
+  expect(printedFiles(output).map(({ name, bytes }) => [name, new TextDecoder().decode(bytes)])).toEqual([["dmesg-erst-1", "hello"]]);
+});
+
+describeShared("with captures", () => {
+  const capture = (name: string): FwCfgFiles =>
+    new Map([FILE.script, FILE.tables, FILE.rsdp].map((file) => [file, { bytes: shared("captures", name, file.replaceAll("/", "_")) }]));
+
+  test.each([
+    ["q35-pm-11.1", ["FACS", "DSDT", "FACP", "APIC", "HPET", "MCFG", "WAET"], "seabios"],
+    ["virt-aarch64-noras-11.1", undefined, "aavmf"],
+  ] as const)("%s: its tables are taken over, ours are added, and the pointer goes where the machine can take it", (name, expected, firmware) => {
+    const base = tablesOf(capture(name));
+    if (expected) expect(base.map(signatureOf)).toEqual(expected);
+    const files = realHandOff({
+      machine: firmware === "seabios" ? "q35" : "virt",
+      base,
+      sources: [{ id: 3, notification: { type: "polled", pollInterval: 100 } }],
+      handOff: "hest",
+      extra: [{ bytes: eventDeviceTable(5) }],
+    });
+    expect([...files.keys()].sort()).toEqual([FILE.rsdp, FILE.tables, FILE.hardwareErrors, FILE.script].sort());
+    const machine = new Map([...files, [POINTER_HOME.file, { bytes: new Uint8Array(16), writable: true }]]);
+    const booted = boot(machine, { firmware });
+    expect(booted.state).toBe("acpi");
+    const signatures = booted.tables.map(({ signature }) => signature);
+    for (const table of base) expect(signatures).toContain(signatureOf(table));
+    expect(signatures).toContain("HEST");
+    expect(booted.tables.every(({ checksumOk, signature }) => checksumOk || signature === "FACS")).toBe(true);
+    const [pointer] = booted.writtenPointers;
+    expect(pointer).toMatchObject({ file: "etc/vmcoreinfo", offset: 8, size: 8 });
+    expect(new TextDecoder().decode(booted.memory.read(pointer!.value, 4))).toBe("HEST");
+  });
+
+  test("pstore's files of a store a kernel wrote and of one made by a host", () => {
+    // The recorded guest listed the file of the first with 13317 bytes.
+    const [dump] = pstoreFiles(shared("guest", "erst", "erst-1-after-sysrq-panic.bin"));
+    expect(dump?.name).toMatch(/^dmesg-erst-\d{19}$/);
+    expect(new TextDecoder().decode(dump!.bytes)).toMatch(/^Panic#1 Part1\n/);
+    expect(pstoreFiles(shared("guest", "erst", "erst-after-mce.bin")).map(({ name }) => name.replace(/\d+$/, ""))).toContain("mce-erst-");
+    expect(pstoreFiles(shared("guest", "erst", "erst-host-made.bin"))).toHaveLength(1);
+  });
+});
