@@ -24,6 +24,7 @@ import {
   u16,
   u32,
 } from "../layout/index.ts";
+import { readWord } from "../layout/values.ts";
 import { FILE_NAME_SIZE } from "./commands.ts";
 
 /** Files of the hand-off that QEMU and firmware know by name. */
@@ -80,7 +81,9 @@ export const fwCfgDirectoryFormat: Format<Directory> = {
   name: "fw-cfg-directory",
   title: "fw_cfg directory",
   recognise: (input) => {
-    if (input.length < 4) return false;
+    // The size says it before anything is read.
+    const start = Directory.fields.count.size;
+    if (input.length <= start || input.length - start !== readWord(input, 0, start, true) * DirectoryEntry.size) return false;
     const { count, files = [], trailing } = parse(Directory, input);
     return trailing === undefined && count === files.length && files.length > 0 && files.every((file) => /^[\x21-\x7e]{1,55}$/.test(file.name));
   },
