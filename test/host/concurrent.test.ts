@@ -3,7 +3,7 @@ import { SharedMemory } from "../../src/host/shared-memory.ts";
 import { runConcurrently } from "./concurrent.ts";
 
 test("two threads, one buffer: every error arrives once, whole and in order", { timeout: 30_000 }, async () => {
-  const errors = 4000;
+  const errors = 2000;
   expect(await runConcurrently(errors)).toMatchObject({ submitted: errors, written: errors, received: errors, wrong: 0 });
 });
 
