@@ -479,14 +479,14 @@ describe("others", () => {
 });
 
 describe("memory sections of earlier revisions", () => {
-  test("73 bytes are a whole one, 77 are not", () => {
+  test("73 to 80 bytes are a whole one, 72 and 81 are not", () => {
     const findings = (size: number) => {
       const out: { message: string }[] = [];
       parse(typeOf("platformMemory").layout, new Uint8Array(size), 0, size, { findings: out as never });
       return out.map(({ message }) => message);
     };
-    expect(findings(73)).toEqual([]);
-    expect(findings(80)).toEqual([]);
-    expect(findings(77)).toEqual(["the Platform Memory Error is cut short: 76 bytes of whole fields, 77 bytes in all"]);
+    for (let size = 73; size <= 80; size++) expect(findings(size), `${size}`).toEqual([]);
+    expect(findings(72)).toEqual(["the Platform Memory Error is cut short: 72 bytes of whole fields, 72 bytes in all"]);
+    expect(findings(81)).toEqual(["1 bytes follow the Platform Memory Error"]);
   });
 });

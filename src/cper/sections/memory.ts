@@ -122,8 +122,8 @@ const PlatformMemoryFields = struct("Platform Memory Error", 80, "UEFI 2.11 N.2.
   cardHandle: orZero(u16("SMBIOS type 16 handle of the memory array")),
   moduleHandle: orZero(u16("SMBIOS type 17 handle of the memory device")),
 });
-/** Up to UEFI 2.2 the section ended after the kind of error. */
-export const PlatformMemory = endingAlso(PlatformMemoryFields, 73);
+/** Up to UEFI 2.2 the section ended after the kind of error; firmware pads that form to anything short of the next (Windows records, Linux cper.c behaviour). */
+export const PlatformMemory = endingAlso(PlatformMemoryFields, 73, 74, 75, 76, 77, 78, 79);
 export type PlatformMemory = Parsed<typeof PlatformMemory>;
 export type PlatformMemoryInput = Encodable<typeof PlatformMemory>;
 
