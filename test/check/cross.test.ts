@@ -141,7 +141,7 @@ describeShared("a hand-off", () => {
           }
         });
       }),
-      { numRuns: 60, seed: 3 },
+      { numRuns: 30, seed: 3 },
     );
   });
   test("a table nobody points at", () => {
