@@ -10,10 +10,11 @@ const documents = documentsOf();
 function roundTrip(bytes: Uint8Array, options = {}) {
   const document = documents.read(bytes, options);
   const json = JSON.parse(JSON.stringify(documents.toJson(document))) as Json;
-  expect(documents.encode(json)).toEqual(bytes);
+  expect(Buffer.compare(documents.encode(json), bytes)).toBe(0);
   let at = 0;
   for (const span of document.format.spans(document.value)) {
-    expect(span.offset, span.path).toBe(at);
+    // An assertion for each of thousands of spans would take most of the time.
+    if (span.offset !== at) expect(span.offset, span.path).toBe(at);
     at += span.size;
   }
   expect(at).toBe(bytes.length);
