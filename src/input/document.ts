@@ -106,8 +106,12 @@ export class Documents {
       return this.#wrappings.includes(named) || named.name === rawFormat.name || named.recognise(input) ? named : this.#forced(named, input);
     }
     // Text goes first: a dump may begin with the name of what it shows.
-    const text = input.length <= MOST_TEXT && looksLikeText(input) ? this.#wrappings.find((wrapping) => wrapping.recognise(input)) : undefined;
-    return text ?? this.#binary.recognise(input) ?? (rawFormat as Format);
+    const isText = looksLikeText(input);
+    const text = isText && input.length <= MOST_TEXT ? this.#wrappings.find((wrapping) => wrapping.recognise(input)) : undefined;
+    if (text) return text;
+    // A log that begins with the word HEST is no HEST: no structure does without zero bytes.
+    if (isText && !input.subarray(0, NEVER_WITHOUT_ZERO).includes(0)) return pstoreFormats.find((format) => format.recognise(input)) ?? (rawFormat as Format);
+    return this.#binary.recognise(input) ?? (rawFormat as Format);
   }
 
   /** A format that was asked for, in whatever text it is wrapped. */
@@ -139,6 +143,8 @@ export class Documents {
     return format.encode(value);
   }
 }
+/** Bytes among which every structure has a zero. */
+const NEVER_WITHOUT_ZERO = 1024;
 const GUID = new RegExp(GUID_PATTERN);
 
 const known = new WeakMap<SectionRegistry, Documents>();

@@ -84,7 +84,17 @@ test("a bare section in text", () => {
 });
 
 test("text that holds nothing known is not taken for anything", () => {
-  for (const text of ["hello, world\n", "00 01 02 03", "deadbeef", "{}", '{"CPERData": "AAAA"}', "<Event></Event>", "QUJDRA=="])
+  for (const text of [
+    "hello, world\n",
+    "00 01 02 03",
+    "deadbeef",
+    "{}",
+    '{"CPERData": "AAAA"}',
+    "<Event></Event>",
+    "QUJDRA==",
+    "HEST: 2 error sources\n",
+    "CPER",
+  ])
     expect(documents.read(new TextEncoder().encode(text)).format.name, text).toBe("raw");
 });
 
