@@ -13,7 +13,9 @@ import { osView } from "../firmware/os-view.ts";
 import { hexNumber } from "../layout/index.ts";
 import { acknowledge, type GhesDevice, type GhesPlatform, NMI_LIKE, peek, probe, type Report, release } from "./ghes.ts";
 import { readHest } from "./hest.ts";
+import { recoveryOf } from "./recovery.ts";
 import type { RegisterSpaces } from "./registers.ts";
+import { linuxReport } from "./report/report.ts";
 import { PROCESSOR_ERROR_WORDS } from "./report/words.ts";
 
 export type GuestStep =
@@ -91,9 +93,12 @@ export class GuestKernel {
   readonly isolatedPages = new Set<bigint>();
   /** Blocks handed to processing, in order. */
   readonly delivered: { readonly source: number; readonly block: Uint8Array }[] = [];
+  /** What the kernel prints, line by line. */
+  readonly log: string[] = [];
   panicked = false;
   readonly #spaces: RegisterSpaces;
   readonly #options: KernelOptions;
+  #sequence = 0;
   readonly #busy = new Set<number>();
   readonly #again = new Set<number>();
   readonly #printed: { readonly block: Uint8Array; readonly at: number }[] = [];
@@ -227,6 +232,7 @@ export class GuestKernel {
     const severity = block.header.errorSeverity;
     if (isFatal(severity)) {
       this.#decoded(device, report.block, block);
+      this.#print(device, report.block);
       this.#release(device, report);
       this.panicked = true;
       this.#say("panic", "Kernel panic - not syncing: GHES: Fatal hardware error", { source: device.id });
@@ -278,8 +284,10 @@ export class GuestKernel {
   #process(device: GhesDevice, bytes: Uint8Array, block: ErrorStatusBlock): void {
     this.#decoded(device, bytes, block);
     if (this.#isCached(bytes)) this.#say("duplicate", `source ${device.id}: printed less than 10 s ago: processed, not printed`, { source: device.id });
-    else if (this.#mayPrint(block.header.errorSeverity)) this.#remember(bytes);
-    else this.#say("duplicate", `source ${device.id}: two reports were printed within 5 s: processed, not printed`, { source: device.id });
+    else if (this.#mayPrint(block.header.errorSeverity)) {
+      this.#print(device, bytes);
+      this.#remember(bytes);
+    } else this.#say("duplicate", `source ${device.id}: two reports were printed within 5 s: processed, not printed`, { source: device.id });
 
     let failures = 0;
     for (const entry of block.entries) failures += this.#processEntry(device, block, entry) ? 1 : 0;
@@ -317,7 +325,9 @@ export class GuestKernel {
       if (!queued) this.#say("logged", `source ${source}: processor error that names no page to isolate`, { source });
       return queued;
     }
-    this.#say("logged", `source ${source}: ${type?.title ?? `section ${entry.header.sectionType}`} goes to its own handlers and the trace log`, { source });
+    const recovery = recoveryOf(entry);
+    if (recovery) this.#say("recovery", `source ${source}: ${recovery}`, { source });
+    else this.#say("logged", `source ${source}: ${type?.title ?? `section ${entry.header.sectionType}`}: nothing is done about it beyond the log`, { source });
     return false;
   }
 
@@ -343,6 +353,13 @@ export class GuestKernel {
     return true;
   }
 
+  #print(device: GhesDevice, block: Uint8Array): void {
+    this.#sequence++;
+    this.log.push(
+      ...linuxReport(block, { architecture: this.#options.architecture, source: device.id, sequence: this.#sequence, blockLength: device.blockLength }),
+    );
+  }
+
   #isCached(block: Uint8Array): boolean {
     const now = this.#options.clock();
     return this.#printed.some((report) => now - report.at < CACHE_MILLISECONDS && isSame(report.block, block));
@@ -359,6 +376,7 @@ export class GuestKernel {
   }
 
   #say(step: GuestStep, text: string, more: Omit<GuestEvent, "step" | "text"> = {}): void {
+    if (step === "message" || step === "panic") this.log.push(text);
     this.#options.report({ step, text, ...more });
   }
   /** A kernel that touches memory that is not there dies; the model says so instead of throwing. */

@@ -18,12 +18,13 @@ export function accountLines(result: RunResult): string[] {
   });
 }
 
-/** @param records whether the decoded records follow the timeline. */
+/** @param records whether the decoded records and the guest's kernel log follow the timeline. */
 export function runLines(result: RunResult, records: boolean): string[] {
   const lines = [result.name, "", ...timelineLines(result.timeline), "", ...accountLines(result), `outcome: ${OUTCOME[result.outcome]}`];
   if (!records) return lines;
   for (const [i, { source, block }] of result.records.entries())
     lines.push("", `record ${i + 1}, read from source ${source}:`, ...format.tree(block).flatMap((tree: Tree) => treeLines(tree, 1)));
+  if (result.kernelLog.length > 0) lines.push("", "kernel log of the guest:", ...result.kernelLog.map((line) => `  ${line}`));
   return lines;
 }
 
@@ -45,5 +46,6 @@ export function runJson(result: RunResult): { [key: string]: Json } {
     accounts: Object.fromEntries(Object.entries(result.accounts).map(([id, account]) => [id, { ...account }])),
     unread: [...result.unread],
     isolatedPages: result.isolatedPages.map(hexNumber),
+    kernelLog: [...result.kernelLog],
   };
 }

@@ -39,6 +39,8 @@ export interface RunResult {
   readonly unread: readonly number[];
   readonly outcome: "running" | "panicked" | "ended";
   readonly isolatedPages: readonly bigint[];
+  /** What the guest's kernel printed. */
+  readonly kernelLog: readonly string[];
 }
 
 const big = (value: Number64 | undefined): bigint | undefined => (value === undefined ? undefined : BigInt(value));
@@ -126,6 +128,7 @@ class Run {
       unread: [...(this.#device?.state.keys() ?? [])].filter((id) => this.#device.isUnread(id)),
       outcome: this.#kernel?.panicked ? "panicked" : this.#ended ? "ended" : "running",
       isolatedPages: [...(this.#kernel?.isolatedPages ?? [])],
+      kernelLog: this.#kernel?.log ?? [],
     };
   }
 

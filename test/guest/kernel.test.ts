@@ -253,12 +253,19 @@ describeShared("what real arm64 kernels did with a record", () => {
   const others = new Set(sharedNames(FOLDER, (name) => name.endsWith(".other")));
   test.each(names)("%s", (name) => {
     const lines = others.has(`${name}.other`) ? sharedText(FOLDER, `${name}.other`).split("\n") : [];
-    const g = guest();
+    const g = guest([{ id: 1, notification: { type: "gsiv", vector: 41 } }]);
     g.put(shared(FOLDER, `${name}.bin`));
     g.events.length = 0;
     g.kernel.notify("gsiv", 41).finish();
     const pages = lines.flatMap((line) => /^Memory failure: (0x[0-9a-f]+):/.exec(line)?.[1] ?? []);
     expect([...g.kernel.isolatedPages].map((page) => `0x${page.toString(16)}`).sort()).toEqual([...new Set(pages)].sort());
+    // The report itself: the same lines but for the running number.
+    const plain = (line: string) => line.replace(/^\{\d+\}/, "");
+    const report = sharedText(FOLDER, `${name}.log`)
+      .split("\n")
+      .filter((line) => line.startsWith("{"));
+    expect(g.kernel.log.filter((line) => line.startsWith("{")).map(plain)).toEqual(report.map(plain));
+    expect(g.events.filter(({ step, text }) => step === "recovery" && text.includes("AER")).length).toBe(lines.filter((line) => line.startsWith("AER: ")).length);
     const said = (line: string) => /Unhandled processor|not syncing/.test(line);
     expect(g.events.map(({ text }) => text).filter(said)).toEqual(lines.filter(said));
   });
