@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { apei } from "../support/cli.ts";
 import { hex } from "../support/hex.ts";
@@ -18,6 +19,7 @@ const RECORD = hex`
   0000 0000 0000 0000 0000 0000 0000 0000 0000000000000000 0000000000000000 0000000000000000
   02                                                       # single-bit ECC
 `;
+const wrapped = fileURLToPath(new URL("../input/wrapped/", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "apei-decode-"));
 const file = (name: string, content: Uint8Array | string) => {
   writeFileSync(join(folder, name), content);
@@ -43,6 +45,19 @@ describe("decode and encode", () => {
     const target = join(folder, "again.bin");
     expect(await apei(["encode", "-", "--out", target], out)).toMatchObject({ exit: 0, out: "" });
     expect(new Uint8Array(readFileSync(target))).toEqual(RECORD);
+  });
+  test("lines of JSON and back", async () => {
+    const { out, err } = await apei(["decode", "-", "--ndjson"], Uint8Array.from([...RECORD, ...RECORD]));
+    expect(out.trimEnd().split("\n")).toHaveLength(2);
+    expect(err).toContain("2 records");
+    expect((await apei(["encode", "-", "--ndjson"], out)).bytes).toEqual(Uint8Array.from([...RECORD, ...RECORD]));
+  });
+  test("the lines Linux prints", async () => {
+    const { out } = await apei(["decode", "-", "--format", "linux"], RECORD);
+    expect(out).toContain("physical_address: 0x0000000012345000");
+    expect((await apei(["decode", join(wrapped, "hest.bin"), "--format", "linux"])).err).toContain(
+      "Linux reports error status blocks and records, not hardware error source table",
+    );
   });
   test("several files make a list", async () => {
     const one = file("one.bin", RECORD);

@@ -18,7 +18,14 @@ export async function apei(argv: readonly string[], stdin: Uint8Array | string =
     stdin: (async function* () {
       yield bytesOf(stdin);
     })(),
-    stdout: { write: (chunk) => out.push(bytesOf(chunk)) > 0 },
+    stdout: {
+      write: (chunk, done) => {
+        // A copy: the writer may use its memory again once it is told that the chunk is done with.
+        out.push(bytesOf(chunk).slice());
+        done?.();
+        return true;
+      },
+    },
     stderr: { write: (chunk) => err.push(typeof chunk === "string" ? chunk : new TextDecoder().decode(chunk)) > 0 },
     env,
     importModule: (url) => import(url),

@@ -12,10 +12,13 @@ export const command: Command = {
       .positional("file", { type: "string", demandOption: true, describe: "JSON as decode --json writes it; - is standard input" })
       .option("ndjson", { type: "boolean", describe: "lines as decode --ndjson writes them, one after the other" })
       .option("out", { type: "string", describe: "file to write; without it standard output, unless that is a terminal" })
+      .option("ndjson", { type: "boolean", describe: "lines as decode --ndjson writes them, however many there are" })
       .option("sections", { type: "string", array: true, describe: "module that adds section types of its own" }),
   handler: async (args, io) => {
     const file = args["file"] as string;
+    const out = args["out"] as string | undefined;
     const documents = documentsOf(await registryWith((args["sections"] as string[] | undefined) ?? [], io));
+    if (args["ndjson"]) return (await import("../bulk-files.ts")).encodeBulk([file], documents, out, io);
     if (args["ndjson"]) {
       const { encodeBulk } = await import("../bulk-files.ts");
       return encodeBulk([file], documents, args["out"] as string | undefined, io);
@@ -29,7 +32,7 @@ export const command: Command = {
     }
     const problem = await checkDocument(json, documents);
     if (problem !== undefined) throw new UsageError(`${file}: ${problem}`);
-    await writeBinary(args["out"] as string | undefined, documents.encode(json), io);
+    await writeBinary(out, documents.encode(json), io);
     return EXIT.fine;
   },
 };
