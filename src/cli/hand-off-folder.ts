@@ -27,6 +27,8 @@ const MACHINE_FILES: Readonly<Record<string, Uint8Array>> = {
 };
 const DIRECTORY = "fw_cfg-directory.bin";
 const MOST_FILES = 4096;
+/** QEMU gives its script 64 KiB at most; anything far beyond would only keep the models busy. */
+const MOST_SCRIPT_BYTES = 1 << 20;
 
 /** Write the files under their own names and a manifest; nothing of them stays when one cannot be written. */
 export async function writeHandOff(folder: string, files: FwCfgFiles, more: object): Promise<void> {
@@ -81,6 +83,8 @@ export async function readHandOff(folder: string, extra: Extra, io: Io): Promise
   const complete = manifest !== undefined || paths.includes(DIRECTORY);
   const script = files.get(FILE.script);
   if (!script) throw new UsageError(`${folder}: there is no ${FILE.script} in it`);
+  if (script.bytes.length > MOST_SCRIPT_BYTES)
+    throw new UsageError(`${folder}: ${FILE.script} has ${script.bytes.length} bytes: no machine hands over a script of more than ${MOST_SCRIPT_BYTES}`);
   for (const entry of parseScript(script.bytes).entries) {
     if (entry.command !== "writePointer") continue;
     const name = fileName(entry.destinationFile) ?? "";

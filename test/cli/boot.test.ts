@@ -65,6 +65,8 @@ describe("boot", () => {
     mkdirSync(empty);
     expect(await apei(["boot", empty])).toMatchObject({ exit: 2, err: `apei: ${empty}: there is no etc/table-loader in it\n` });
     expect(await apei(["boot", join(folder, "nowhere")])).toMatchObject({ exit: 2 });
+    writeFileSync(join(empty, "tl.bin"), new Uint8Array((1 << 20) + 128));
+    expect((await apei(["boot", empty])).err).toContain("etc/table-loader has 1048704 bytes: no machine hands over a script of more than 1048576");
     writeFileSync(join(empty, "manifest.json"), JSON.stringify({ files: { "etc/table-loader": { path: "../../secret" } } }));
     expect((await apei(["boot", empty])).err).toContain("lies outside the folder");
   });
