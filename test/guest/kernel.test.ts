@@ -265,7 +265,9 @@ describeShared("what real arm64 kernels did with a record", () => {
       .split("\n")
       .filter((line) => line.startsWith("{"));
     expect(g.kernel.log.filter((line) => line.startsWith("{")).map(plain)).toEqual(report.map(plain));
-    expect(g.events.filter(({ step, text }) => step === "recovery" && text.includes("AER")).length).toBe(lines.filter((line) => line.startsWith("AER: ")).length);
+    expect(g.events.filter(({ step, text }) => step === "recovery" && text.includes("AER")).length).toBe(
+      lines.filter((line) => line.startsWith("AER: ")).length,
+    );
     const said = (line: string) => /Unhandled processor|not syncing/.test(line);
     expect(g.events.map(({ text }) => text).filter(said)).toEqual(lines.filter(said));
   });
