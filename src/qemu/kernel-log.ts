@@ -5,8 +5,9 @@ import { KERNELS, type KernelVersion } from "../guest/report/words.ts";
 export const plainLines = (output: string): string[] =>
   output.split("\n").map((line) => line.replace(/^.{0,20}?\[ *[0-9]+\.[0-9]{6}\](\[ *[A-Z]?[0-9]+\])? /, ""));
 
-/** What a driver of error sources says: reports with their number, and complaints. */
-export const isReport = (line: string): boolean => /^\{[0-9]+\}\[Hardware Error\]: |^\[Firmware Warn\]: (GHES: )?[A-Ze]|^GHES: /.test(line);
+/** What a driver of error sources says: reports with their number, and complaints. What it then does about an address is no report. */
+export const isReport = (line: string): boolean =>
+  /^\{[0-9]+\}\[Hardware Error\]: |^\[Firmware Warn\]: (GHES: )?[A-Ze]|^GHES: /.test(line) && !line.includes("GHES: Invalid address in generic error data");
 /** What is said about the source table when the kernel starts. */
 export const isTableLine = (line: string): boolean => /^(\[Firmware (Warn|Bug)\]: )?(HEST|GHES): |Incorrect checksum in table \[HEST\]/.test(line);
 /** What is said about errors before this boot. */
