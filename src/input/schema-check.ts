@@ -12,7 +12,8 @@ import { formatSchemaName, schemas } from "./schemas.ts";
 export async function checkDocument(json: Json, documents: Documents): Promise<string | undefined> {
   if (!isObject(json)) return "the document is no object";
   const { Ajv2020 } = await import("ajv/dist/2020.js");
-  const ajv = new Ajv2020({ strict: false, allErrors: false, verbose: true });
+  // The schemas are our own and are used once: neither checking nor polishing them pays.
+  const ajv = new Ajv2020({ strict: false, verbose: true, validateSchema: false, code: { optimize: false } });
   const all = schemas(documents);
   // Compiling a schema costs more than checking with it: those that nothing here can need accept anything.
   const wanted = [...namesUsed(json, documents.registry)];
