@@ -327,7 +327,7 @@ const firstSize = (node: Root): number => stepsOf(node)[0]?.fixed?.size ?? 0;
 
 const prefixes = new WeakMap<StructNode, Map<number, StructNode>>();
 /** The leading fields of a structure that fit whole into `room` bytes. */
-export function prefixOf(node: StructNode, room: number): StructNode {
+function prefixOf(node: StructNode, room: number): StructNode {
   const fields: Record<string, FixedNode> = {};
   let size = 0;
   for (const [name, field] of Object.entries(node.fields)) {

@@ -6,7 +6,7 @@ export { DecodeError, EncodeError, type Finding, UsageError } from "./errors.ts"
 export type { Format } from "./format.ts";
 export { fromJson, type Json, toJson } from "./json.ts";
 export { writeJson } from "./json-bytes.ts";
-export { JsonSink } from "./json-text.ts";
+export { JsonSink, type Literal, literal } from "./json-text.ts";
 export * from "./layout.ts";
 export * from "./section-registry.ts";
 export { fieldTrees, isVouched, leafText, printable, type Tree, treeLines } from "./text.ts";
