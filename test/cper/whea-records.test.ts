@@ -60,8 +60,6 @@ describeShared("records with Microsoft's own decode of header and descriptors", 
 
 /** What really is odd in these records, by file and section. */
 const ODD: Readonly<Record<string, string>> = {
-  // 73 bytes of an old revision and four of padding.
-  "ralish-ErrorMemory1.bin 0": "the Platform Memory Error is cut short: 76 bytes of whole fields, 77 bytes in all",
   // One structure more than the section counts.
   "ralish-ErrorMultiple3.bin 1": "80 bytes follow the IA32/X64 Processor Error",
 };
