@@ -5,11 +5,13 @@ import { KERNELS, type KernelVersion } from "../guest/report/words.ts";
 export const plainLines = (output: string): string[] =>
   output.split("\n").map((line) => line.replace(/^.{0,20}?\[ *[0-9]+\.[0-9]{6}\](\[ *[A-Z]?[0-9]+\])? /, ""));
 
-/** What a driver of error sources says: reports with their number, and complaints. What it then does about an address is no report. */
+/** What the driver says of its attempts to isolate a page or to make sense of a processor error: it depends on the machine. */
+const ACTION = /GHES: (Invalid address in generic error data|Unhandled processor error type)/;
+/** What a driver of error sources says of a record: reports with their number, and complaints. */
 export const isReport = (line: string): boolean =>
-  /^\{[0-9]+\}\[Hardware Error\]: |^\[Firmware Warn\]: (GHES: )?[A-Ze]|^GHES: /.test(line) && !line.includes("GHES: Invalid address in generic error data");
+  /^\{[0-9]+\}\[Hardware Error\]: |^\[Firmware Warn\]: (GHES: )?[A-Ze]|^GHES: /.test(line) && !ACTION.test(line);
 /** What is said about the source table when the kernel starts. */
-export const isTableLine = (line: string): boolean => /^(\[Firmware (Warn|Bug)\]: )?(HEST|GHES): |Incorrect checksum in table \[HEST\]/.test(line);
+export const isTableLine = (line: string): boolean => /^(\[Firmware (Warn|Bug)\]: )?(APEI|HEST|GHES): |Incorrect checksum in table \[HEST\]/.test(line);
 /** What is said about errors before this boot. */
 export const isBootLine = (line: string): boolean => /^BERT: |^\[Hardware Error\]: /.test(line);
 

@@ -102,12 +102,16 @@ export class RealMachine {
       const test = await listen("qtest.sock");
       process = new Guarded(folder, program, await commandLine(options, folder, memory));
       const qemu = process;
+      const said = () =>
+        complaints(qemu.errorText)
+          .map((line) => `: ${line}`)
+          .join("");
       const gone = qemu.ended.then((status) => {
-        throw new UsageError(`QEMU has not started (${statusText(status)})${qemu.errorText === "" ? "" : `: ${qemu.errorText.trim()}`}`);
+        throw new UsageError(`QEMU has not started (${statusText(status)})${said()}`);
       });
       gone.catch(() => undefined);
       const late = sleep(START, undefined, { ref: false }).then(() => {
-        throw new UsageError(`QEMU has not opened its sockets within ${START / 1000} s${qemu.errorText === "" ? "" : `: ${qemu.errorText.trim()}`}`);
+        throw new UsageError(`QEMU has not opened its sockets within ${START / 1000} s${said()}`);
       });
       late.catch(() => undefined);
       const accept = (listener: Listener): Promise<Socket> => Promise.race([listener.accept(), gone, late]);
@@ -174,10 +178,10 @@ export class RealMachine {
   /** What a person wants to see when something is stuck. */
   lastLines(): string[] {
     const lines = this.output.trimEnd().split("\n").slice(-LAST_LINES);
-    const errors = this.#process.errorText.trim();
+    const errors = complaints(this.#process.errorText);
     return [
       ...(this.output.trim() === "" ? ["the guest has printed nothing"] : ["last lines of its console:", ...lines.map((line) => `  ${line}`)]),
-      ...(errors === "" ? [] : ["QEMU says:", ...errors.split("\n").map((line) => `  ${line}`)]),
+      ...(errors.length === 0 ? [] : ["QEMU says:", ...errors.map((line) => `  ${line}`)]),
     ];
   }
 
@@ -214,6 +218,9 @@ export class RealMachine {
     await this.#process.release();
   }
 }
+
+/** What QEMU says, but for its wish that files under names of its own be put elsewhere. */
+const complaints = (text: string): string[] => text.split("\n").filter((line) => line.trim() !== "" && !line.includes('should be prefixed with "opt/"'));
 
 const SIGNALS: Readonly<Record<number, string>> = {
   134: "aborted",

@@ -62,7 +62,8 @@ export async function runOn(firmware: RealFirmware, scenario: Scenario, more: Pa
 
 /** Everything is as predicted; if not, what differs is the message. */
 export function expectPredicted(result: RealRunResult): void {
-  if (result.differs) expect.fail(
+  if (result.differs)
+    expect.fail(
       realRunLines(result)
         .filter((line) => !line.startsWith("    "))
         .join("\n"),
