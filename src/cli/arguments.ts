@@ -1,9 +1,8 @@
 /**
- * Words of a command line to named values. A command says once which options it takes; parsing, checking and
- * help all come from that. (A general argument library costs more start-up time than decoding a record does.)
+ * What commands take, said once. yargs reads the words, complains and writes the help from that; loading it takes
+ * longer than decoding a record, so that a line with nothing to complain about is read without it.
  */
 import { parseArgs } from "node:util";
-import { UsageError } from "../layout/errors.ts";
 
 export interface Option {
   /** Addresses are strings: a number would lose bits above 2^53. */
@@ -60,91 +59,69 @@ export class Arguments {
 const camel = (name: string) => name.replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 const list = (names: string | readonly string[] | undefined): readonly string[] => (names === undefined ? [] : typeof names === "string" ? [names] : names);
 
+/** The last line of every help. */
+export const EXIT_CODES = "Exit codes: 0 fine, 1 done with findings, 2 not done (usage, files, unusable input).";
+
+/** A command as it stands in the list of commands. */
+export interface Usage {
+  /** Name and positionals: `<file>` must be there, `[file]` may, `<files..>` is one or more. */
+  readonly usage: string;
+  readonly summary: string;
+}
+
 /**
  * Read the words after a command's name.
- * @throws UsageError naming the option that is wrong.
+ * @returns the values, or the text of the help that was asked for.
+ * @throws UsageError naming what is wrong.
  */
-export function parseArguments(wanted: Arguments, words: readonly string[]): Args {
-  const named = new Map([...wanted.named, ["help", { type: "boolean", describe: "" } satisfies Option]]);
-  const byAlias = new Map([...named].flatMap(([name, option]) => (option.alias === undefined ? [] : [[option.alias, name]])));
-  byAlias.set("h", "help");
-  const { tokens } = parseArgs({
-    args: [...words],
-    strict: false,
-    tokens: true,
-    options: Object.fromEntries(
-      [...named, ...[...byAlias].map(([alias, name]) => [alias, named.get(name)!] as const)].map(([name, option]) => [
-        name,
-        { type: option.type === "boolean" ? ("boolean" as const) : ("string" as const) },
-      ]),
-    ),
-  });
-  const values: Record<string, unknown> = {};
-  const loose: string[] = [];
-  for (const token of tokens) {
-    if (token.kind === "positional") loose.push(token.value);
-    if (token.kind !== "option") continue;
-    const name = byAlias.get(token.name) ?? token.name;
-    const option = named.get(name);
-    const negated = option === undefined && name.startsWith("no-") ? name.slice(3) : undefined;
-    if (negated !== undefined && named.get(negated)?.type === "boolean") values[negated] = false;
-    else if (!option) throw new UsageError(`there is no option ${token.rawName}${nearest(name, [...named.keys()])}`);
-    else {
-      const value = optionValue(token.rawName, option, token.value);
-      if (option.array) values[name] = [...((values[name] as unknown[]) ?? []), value];
-      else if (option.type !== "boolean" && values[name] !== undefined) throw new UsageError(`${token.rawName} is given twice`);
-      else values[name] = value;
-    }
-  }
-  if (values["help"] === true) return { help: true };
-  place(wanted, loose, values);
-  for (const [name, option] of [...wanted.named, ...wanted.positionals]) {
-    if (values[name] === undefined && option.default !== undefined) values[name] = option.default;
-    else if (values[name] === undefined) {
-      if (option.demandOption && wanted.named.has(name)) throw new UsageError(`--${name} is missing: ${option.describe}`);
-      continue;
-    } else {
-      for (const other of list(option.conflicts))
-        if (values[other] !== undefined && wanted.named.get(other)?.default === undefined)
-          throw new UsageError(`--${name} and --${other} cannot be given together`);
-      for (const other of list(option.implies)) if (values[other] === undefined) throw new UsageError(`--${name} makes sense only with --${other}`);
-    }
-    values[camel(name)] = values[name];
-  }
-  for (const condition of wanted.checks) {
-    const verdict = condition(values);
-    if (verdict !== true) throw new UsageError(verdict);
-  }
-  return values;
+export async function readArguments(row: Usage, wanted: Arguments, words: readonly string[]): Promise<Args | string> {
+  return plainly(wanted, words) ?? (await import("./yargs.ts")).readThroughYargs(row, wanted, words);
 }
 
-/** Give loose words to the positionals, in order. */
-function place(wanted: Arguments, loose: readonly string[], values: Record<string, unknown>): void {
+/** The values of a line that needs no help and no complaint; undefined for any other. */
+function plainly(wanted: Arguments, words: readonly string[]): Args | undefined {
+  const types = Object.fromEntries(
+    [...wanted.named].map(([name, { type, alias, array }]) => [
+      name,
+      { type: type === "boolean" ? ("boolean" as const) : ("string" as const), ...(alias !== undefined && { short: alias }), ...(array && { multiple: true }) },
+    ]),
+  );
+  let line: ReturnType<typeof parseArgs>;
+  try {
+    line = parseArgs({ args: [...words], options: types, allowPositionals: true, tokens: true });
+  } catch {
+    return undefined;
+  }
+  const values: Record<string, unknown> = { ...line.values };
+  const seen = (line.tokens ?? []).flatMap((token) => (token.kind === "option" ? [token.name] : []));
+  if (seen.some((name, i) => !wanted.named.get(name)?.array && seen.indexOf(name) !== i)) return undefined;
   let at = 0;
-  for (const [name, option] of wanted.positionals) {
-    if (option.array) {
-      const rest = loose.slice(at).map((word) => optionValue(name, option, word));
-      if (rest.length === 0 && option.demandOption) throw new UsageError(`<${name}> is missing: ${option.describe}`);
-      if (rest.length > 0) values[name] = rest;
-      at = loose.length;
-    } else if (at < loose.length) values[name] = optionValue(name, option, loose[at++]);
-    else if (option.demandOption) throw new UsageError(`<${name}> is missing: ${option.describe}`);
+  for (const [name, { array, demandOption }] of wanted.positionals) {
+    const given = array ? line.positionals.slice(at) : line.positionals.slice(at, at + 1);
+    at += given.length;
+    if (given.length > 0) values[name] = array ? given : given[0];
+    else if (demandOption) return undefined;
   }
-  if (at < loose.length) throw new UsageError(`${JSON.stringify(loose[at])} is one word too many`);
-}
-
-function optionValue(name: string, option: Option, word: string | undefined): unknown {
-  if (option.type === "boolean") {
-    if (word === undefined || word === "true") return true;
-    if (word === "false") return false;
-    throw new UsageError(`${name} takes no value`);
+  if (at < line.positionals.length) return undefined;
+  for (const [name, { type, choices, demandOption, conflicts, implies, default: initial }] of [...wanted.named, ...wanted.positionals]) {
+    const value = values[name];
+    if (value === undefined) {
+      if (demandOption) return undefined;
+      if (initial !== undefined) values[name] = initial;
+      continue;
+    }
+    const strings = Array.isArray(value) ? (value as string[]) : [value as string];
+    if (choices && !strings.every((word) => choices.includes(word))) return undefined;
+    if ([...list(conflicts)].some((other) => seen.includes(other) || values[other] !== undefined)) return undefined;
+    if ([...list(implies)].some((other) => values[other] === undefined)) return undefined;
+    if (type === "number") {
+      const numbers = strings.map((word) => (word.trim() === "" ? Number.NaN : Number(word)));
+      if (!numbers.every(Number.isFinite)) return undefined;
+      values[name] = Array.isArray(value) ? numbers : numbers[0];
+    }
   }
-  if (word === undefined) throw new UsageError(`${name} wants a value: ${option.describe}`);
-  if (option.choices && !option.choices.includes(word)) throw new UsageError(`${name}: ${JSON.stringify(word)} is none of ${option.choices.join(", ")}`);
-  if (option.type === "string") return word;
-  const number = Number(word);
-  if (word.trim() === "" || !Number.isFinite(number)) throw new UsageError(`${name}: ${JSON.stringify(word)} is no number`);
-  return number;
+  for (const name of Object.keys(values)) values[camel(name)] = values[name];
+  return wanted.checks.every((condition) => condition(values) === true) ? values : undefined;
 }
 
 /** `; did you mean --json?` when one of the names is nearly the one that was given. */
@@ -166,44 +143,3 @@ function editDistance(a: string, b: string): number {
   }
   return row[b.length]!;
 }
-
-// ---- help ----
-
-const WIDTH = 100;
-/** Rows of two columns, the second wrapped. */
-export function columns(rows: readonly (readonly [left: string, right: string])[]): string[] {
-  const left = Math.min(34, Math.max(0, ...rows.map(([word]) => word.length)) + 2);
-  return rows.flatMap(([word, text]) => {
-    const lines = wrap(text, WIDTH - left - 2);
-    const head =
-      word.length + 2 > left
-        ? [`  ${word}`, ...lines.map((line) => `  ${" ".repeat(left)}${line}`)]
-        : lines.map((line, i) => `  ${(i === 0 ? word : "").padEnd(left)}${line}`);
-    return head.map((line) => line.trimEnd());
-  });
-}
-function wrap(text: string, width: number): string[] {
-  const out: string[] = [];
-  let line = "";
-  for (const word of text.split(" ")) {
-    if (line !== "" && line.length + 1 + word.length > width) {
-      out.push(line);
-      line = word;
-    } else line = line === "" ? word : `${line} ${word}`;
-  }
-  return [...out, line];
-}
-
-/** What `--help` says about a command. */
-export function helpText(usage: string, summary: string, wanted: Arguments): string {
-  const option = ([name, { alias, type, choices, array, describe, default: initial }]: readonly [string, Option]): readonly [string, string] => [
-    `${alias === undefined ? "" : `-${alias}, `}--${name}${type === "boolean" ? "" : ` <${choices ? choices.join("|") : type === "number" ? "number" : "text"}>`}`,
-    `${describe}${array ? " (may be given several times)" : ""}${initial === undefined || initial === false ? "" : ` (default ${String(initial)})`}`,
-  ];
-  const out = [`apei ${usage}`, "", capital(summary)];
-  if (wanted.positionals.length > 0) out.push("", ...columns(wanted.positionals.map(([name, { describe }]) => [`<${name}>`, describe])));
-  if (wanted.named.size > 0) out.push("", "Options:", ...columns([...wanted.named].map(option)));
-  if (wanted.examples.length > 0) out.push("", "Examples:", ...columns(wanted.examples));
-  return out.join("\n");
-}
-const capital = (text: string) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;

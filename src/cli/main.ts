@@ -1,13 +1,10 @@
 /** The command line: which commands there are, and what becomes of their errors. */
 import { createRequire } from "node:module";
 import { DecodeError, EncodeError, UsageError } from "../layout/errors.ts";
-import { Arguments, columns, helpText, nearest, parseArguments } from "./arguments.ts";
+import { Arguments, EXIT_CODES, nearest, readArguments, type Usage } from "./arguments.ts";
 import { type Command, EXIT, type Io } from "./io.ts";
 
-interface Row {
-  /** Name and positionals: `<file>` must be there, `[file]` may, `<files..>` is one or more. */
-  readonly usage: string;
-  readonly summary: string;
+interface Row extends Usage {
   readonly load: () => Promise<{ readonly command: Command }>;
 }
 
@@ -29,7 +26,6 @@ const COMMANDS: readonly Row[] = [
   { usage: "schema [name]", summary: "print a JSON Schema, or list them", load: () => import("./commands/schema.ts") },
 ];
 
-const EXIT_CODES = "Exit codes: 0 fine, 1 done with findings, 2 not done (usage, files, unusable input).";
 const nameOf = (row: Row) => row.usage.split(" ")[0]!;
 
 const overview = (): string =>
@@ -39,7 +35,7 @@ const overview = (): string =>
     "Build, decode, check and rehearse ACPI Platform Error Interfaces.",
     "",
     "Commands:",
-    ...columns(COMMANDS.map((row) => [row.usage, row.summary])),
+    ...COMMANDS.map(({ usage, summary }) => `  ${usage.padEnd(Math.max(...COMMANDS.map((row) => row.usage.length)))}  ${summary}`),
     "",
     "apei <command> --help says what a command takes.",
     EXIT_CODES,
@@ -57,10 +53,8 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
   const row = COMMANDS.find((one) => nameOf(one) === (wanted === "help" ? words[0] : wanted));
   if (!row) throw new UsageError(`there is no command ${JSON.stringify(wanted)}${nearest(wanted, COMMANDS.map(nameOf), "")}; apei --help lists them`);
   const { command } = await row.load();
-  const wants = command.builder(new Arguments());
-  const args = parseArguments(wants, wanted === "help" ? ["--help"] : words);
-  if (args["help"] === true) return say(`${helpText(row.usage, row.summary, wants)}\n\n${EXIT_CODES}`);
-  return command.handler(args, io);
+  const args = await readArguments(row, command.builder(new Arguments()), wanted === "help" ? ["--help"] : words);
+  return typeof args === "string" ? say(args) : command.handler(args, io);
 }
 
 /**

@@ -21,7 +21,7 @@ test.each<[string[], RegExp]>([
   [["--section", "nothing"], /nothing is no section type; there are .*platformMemory/],
   [["--count", "0"], /--count is a whole number from 1/],
   [["--seed", "-1"], /--seed is a whole number/],
-  [["--count", "many"], /"many" is no number/],
+  [["--count", "many"], /--count: wants a number/],
   [["--form", "section"], /wants one --section/],
 ])("%j fails with a reason", async (words, message) => {
   expect(await apei(["generate", ...words])).toMatchObject({ exit: 2, err: expect.stringMatching(message) });

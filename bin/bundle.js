@@ -2,7 +2,7 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
-import { COMPILED, load, SCRIPT } from "../bin/command-line.js";
+import { COMPILED, load, SCRIPT } from "./command-line.js";
 
 const project = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 
