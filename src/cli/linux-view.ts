@@ -1,7 +1,9 @@
 /** `decode --format linux`: what the kernel prints for the blocks and records in a document. */
-import { type LinuxReportOptions, linuxBootReport, linuxRecordReport, linuxReport } from "../guest/report/report.ts";
+import type { Bert } from "../acpi/bert.ts";
+import { TableHeader } from "../acpi/table-header.ts";
+import { type LinuxReportOptions, linuxBootReport, linuxRecordReport, linuxReport, type MemoryDevice } from "../guest/report/report.ts";
 import type { Content } from "../input/content.ts";
-import { leavesOf } from "../input/leaves.ts";
+import { leavesOf, partsOf } from "../input/leaves.ts";
 import { UsageError } from "../layout/index.ts";
 import type { Args } from "./arguments.ts";
 
@@ -11,16 +13,16 @@ export function* linuxView(content: Content, args: Args): Generator<string> {
     version: args["kernel"],
     architecture: args["arch"],
     path: args["path"],
-  } as Required<Pick<LinuxReportOptions, "version" | "architecture" | "path">>;
-  let found = false;
-  let sequence = 0;
-  const leaves = [...leavesOf(content)];
-  const blocks = leaves.filter(({ format }) => format.name === "status-block").map(({ format, value }) => format.encode(value));
-  if (leaves[0]?.format.name === "bert" && blocks.length > 0) {
-    yield* linuxBootReport(concat(blocks), options);
+    memoryDevices: memoryDevices((args["dimm"] as string[] | undefined) ?? []),
+  } as Required<Pick<LinuxReportOptions, "version" | "architecture" | "path" | "memoryDevices">>;
+  const region = bootErrorRegion(content, options.path === "bert");
+  if (region) {
+    yield* linuxBootReport(region, options);
     return;
   }
-  for (const { format, value } of leaves) {
+  let found = false;
+  let sequence = 0;
+  for (const { format, value } of leavesOf(content)) {
     const report = format.name === "status-block" ? linuxReport : format.name === "cper" ? linuxRecordReport : undefined;
     if (!report) continue;
     found = true;
@@ -29,12 +31,35 @@ export function* linuxView(content: Content, args: Args): Generator<string> {
   if (!found) throw new UsageError(`Linux reports error status blocks and records, not ${content.format.title}`);
 }
 
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
+/**
+ * The boot error region in a document: what lies behind a BERT, as far as the table says, or, when the blocks are
+ * known to be from there, a file that begins with several of them.
+ */
+function bootErrorRegion(content: Content, fromBoot: boolean): Uint8Array | undefined {
+  const parts = partsOf(content.value);
+  const first = parts ? parts[0]?.content : content;
+  if (!first) return undefined;
+  if (first.format.name === "bert") {
+    const { header, bootErrorRegionLength } = first.value as Bert;
+    const bytes = content.format.encode(content.value);
+    const start = header?.length ?? TableHeader.size;
+    const region = bytes.subarray(start, start + (bootErrorRegionLength ?? 0));
+    return region.length > 0 ? region : undefined;
   }
-  return out;
+  if (parts && first.format.name === "status-block" && content.format.name === "stream") return fromBoot ? content.format.encode(content.value) : undefined;
+  return parts?.length === 1 ? bootErrorRegion(first, fromBoot) : undefined;
 }
+
+/** `0x1100=BANK 0,DIMM A1`: the locators of SMBIOS memory devices by their handle. @throws UsageError */
+function memoryDevices(words: readonly string[]): ReadonlyMap<number, MemoryDevice> {
+  return new Map(
+    words.map((word) => {
+      const [, handle = "", bankLocator = "", deviceLocator = ""] = DIMM.exec(word) ?? [];
+      if (handle === "" || Number(handle) > LAST_HANDLE)
+        throw new UsageError(`--dimm: ${JSON.stringify(word)} is not HANDLE=BANK,DEVICE, such as 0x1100=BANK 0,DIMM A1`);
+      return [Number(handle), { bankLocator, deviceLocator }];
+    }),
+  );
+}
+const DIMM = /^(0x[0-9a-f]+|[0-9]+)=([^,]*),(.+)$/i;
+const LAST_HANDLE = 0xffff;

@@ -4,7 +4,8 @@ import type { Content } from "./content.ts";
 interface Holder {
   readonly parts?: readonly { readonly content?: Content }[];
 }
-const partsOf = (value: unknown): Holder["parts"] => {
+/** What a container or wrapping holds, in order; undefined for a single structure. */
+export const partsOf = (value: unknown): Holder["parts"] => {
   const parts = typeof value === "object" && value !== null ? (Array.isArray(value) ? value : (value as Holder).parts) : undefined;
   return Array.isArray(parts) && parts.length > 0 && parts.every((part) => typeof part === "object" && part !== null && ("content" in part || "filler" in part))
     ? (parts as Holder["parts"])

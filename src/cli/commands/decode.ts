@@ -1,4 +1,6 @@
 /** `apei decode`: any file people have, in words, as JSON, as a hex dump, or as other programs would show it. */
+import { ErrorStatusBlockHeader } from "../../acpi/status-block.ts";
+import { looksLikeText } from "../../input/charset.ts";
 import { type Document, documentsOf } from "../../input/document.ts";
 import { printable, type Tree, treeLines, UsageError } from "../../layout/index.ts";
 import type { Args } from "../arguments.ts";
@@ -34,6 +36,8 @@ const findingsTree = (findings: Document["findings"]): Tree => ({
   label: "findings",
   children: findings.map(({ path, offset, message }) => ({ label: `${path} at 0x${offset.toString(16)}`, text: message })),
 });
+
+const isBlockSized = (input: Uint8Array) => input.length >= ErrorStatusBlockHeader.size && !looksLikeText(input);
 
 const latin1 = (text: string): Uint8Array => Uint8Array.from(text, (letter) => letter.charCodeAt(0));
 
@@ -91,6 +95,11 @@ export const command: Command = {
         default: "ghes",
         describe: "with --format linux: found at run time or in the boot error region",
       })
+      .option("dimm", {
+        type: "string",
+        array: true,
+        describe: "with --format linux: HANDLE=BANK,DEVICE names the memory module that SMBIOS gives this handle",
+      })
       .option("ndjson", { type: "boolean", describe: "one line of JSON for each record, however many there are" })
       .option("select", { type: "string", array: true, describe: "with ndjson, csv, parquet: only these columns, separated by commas" })
       .option("where", { type: "string", array: true, describe: "with ndjson, csv, parquet: only records like this, such as severity=fatal" })
@@ -108,13 +117,18 @@ export const command: Command = {
     if ((BULK as readonly string[]).includes(format)) return inBulk(format as Bulk, files, args, io);
     for (const name of ["select", "where", "strict", "from", "out"])
       if (args[name] !== undefined) throw new UsageError(`--${name} makes sense only with --format ${BULK.join(", ")}`);
+    if (args["dimm"] !== undefined && format !== "linux") throw new UsageError("--dimm makes sense only with --format linux");
     const documents = documentsOf(await registryWith((args["sections"] as string[] | undefined) ?? [], io));
     const view = await VIEWS[format]?.();
     let exit: number = EXIT.fine;
     const list: object[] = [];
     for (const file of files) {
       const input = await readInput(file, io);
-      const document = documents.read(input, { as: args["as"] as string | undefined, section: args["section"] as string | undefined });
+      const wanted = { as: args["as"] as string | undefined, section: args["section"] as string | undefined };
+      let document = documents.read(input, wanted);
+      // The kernel takes anything for a block: what it would complain about is worth knowing.
+      if (format === "linux" && document.format.name === "raw" && wanted.as === undefined && isBlockSized(input))
+        document = documents.read(input, { as: "status-block" });
       const { findings, took } = document;
       if (findings.length > 0) exit = EXIT.findings;
       if (!view) {
