@@ -77,3 +77,6 @@ export class Guarded {
     if (existsSync(this.folder)) await rm(this.folder, { recursive: true, force: true });
   }
 }
+
+/** A temporary folder that goes with this process, before anything is started in it. */
+export const heldFolder = async (): Promise<Guarded> => new Guarded(await temporaryFolder(), "/bin/true", []);

@@ -1,6 +1,5 @@
 /** Throwing a record at a QEMU that runs already, through QMP alone. */
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type BLOCK_SEVERITY, buildErrorStatusBlock, type ErrorDataEntryInput, ErrorStatusBlockHeader } from "../acpi/status-block.ts";
@@ -8,6 +7,7 @@ import type { CperRecord } from "../cper/record-codec.ts";
 import { encodeSectionBody, UsageError } from "../layout/index.ts";
 import { VIRT_RAM_BASE } from "../machine/machines.ts";
 import { fromLittleEndian } from "../machine/memory.ts";
+import { heldFolder } from "./guardian.ts";
 import { isAtLeast, type QmpClient, QmpError, versionText } from "./qmp.ts";
 
 /** Bytes of the block QEMU gives its sources. */
@@ -98,9 +98,9 @@ const FIRST_ENTRY = ErrorStatusBlockHeader.size;
  */
 async function findAcknowledge(qmp: QmpClient, block: Uint8Array): Promise<bigint | undefined> {
   const { "base-memory": size } = (await qmp.execute("query-memory-size-summary")) as { "base-memory": number };
-  const folder = await mkdtemp(join(tmpdir(), "apei-inject-"));
+  const held = await heldFolder();
   try {
-    const path = join(folder, "memory");
+    const path = join(held.folder, "memory");
     // The guest clears the block status when it has read the record; a pattern that begins with zeros takes long to find.
     const needle = Buffer.from(block.subarray(FIRST_ENTRY));
     for (let end = VIRT_RAM_BASE + BigInt(size); end > VIRT_RAM_BASE; ) {
@@ -118,7 +118,7 @@ async function findAcknowledge(qmp: QmpClient, block: Uint8Array): Promise<bigin
     }
     return undefined;
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await held.release();
   }
 }
 const pointerAt = (bytes: Uint8Array, at: number): bigint => fromLittleEndian(bytes.subarray(at, at + POINTER));

@@ -1,7 +1,7 @@
 /** The sockets a QEMU talks through: this side listens, QEMU connects once, and text comes in lines. */
 import { createServer, type Server, type Socket } from "node:net";
 
-/** The other side has gone. */
+/** The other side has gone, or behaves as if it had. */
 export class ConnectionLost extends Error {
   override readonly name = "ConnectionLost";
 }

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { UsageError } from "../layout/index.ts";
 import type { FwCfgFiles } from "../loader/fw-cfg.ts";
 import { FwCfgReader } from "./fw-cfg-reader.ts";
-import { Guarded, temporaryFolder } from "./guardian.ts";
+import { Guarded, heldFolder } from "./guardian.ts";
 import { Listener } from "./lines.ts";
 import { FileMemory } from "./memory-file.ts";
 import type { Platform } from "./platform.ts";
@@ -69,11 +69,13 @@ export class RealMachine {
   readonly qtest: QtestClient;
   readonly fwCfg: FwCfgReader;
   readonly #process: Guarded;
+  readonly #held: Guarded;
   readonly #console: Console;
 
-  private constructor(platform: Platform, process: Guarded, memory: FileMemory, qmp: QmpClient, qtest: QtestClient) {
+  private constructor(platform: Platform, process: Guarded, held: Guarded, memory: FileMemory, qmp: QmpClient, qtest: QtestClient) {
     this.platform = platform;
     this.#process = process;
+    this.#held = held;
     this.memory = memory;
     this.qmp = qmp;
     this.qtest = qtest;
@@ -85,8 +87,8 @@ export class RealMachine {
   static async start(options: MachineOptions): Promise<RealMachine> {
     const { platform } = options;
     const program = await findProgram(options.program ?? platform.program, platform.packages);
-    const folder = await temporaryFolder();
-    // From here on the guardian owns the folder: it goes when this process goes.
+    const held = await heldFolder();
+    const { folder } = held;
     const listeners: Listener[] = [];
     let process: Guarded | undefined;
     let memory: FileMemory | undefined;
@@ -117,12 +119,12 @@ export class RealMachine {
       const accept = (listener: Listener): Promise<Socket> => Promise.race([listener.accept(), gone, late]);
       const qmpSocket = await accept(control);
       const qmp = await Promise.race([QmpClient.greet(qmpSocket), gone]);
-      return new RealMachine(platform, process, memory, qmp, new QtestClient(await accept(test)));
+      return new RealMachine(platform, process, held, memory, qmp, new QtestClient(await accept(test)));
     } catch (error) {
       for (const listener of listeners) listener.close();
       memory?.close();
-      if (process) await process.release();
-      else await new Guarded(folder, "/bin/true", []).release();
+      await process?.release();
+      await held.release();
       const { code } = error as NodeJS.ErrnoException;
       if (code === "ENOSPC") throw new UsageError(`${folder}: no space left for the guest's memory`);
       throw error;
@@ -216,6 +218,7 @@ export class RealMachine {
     this.qtest.close();
     this.memory.close();
     await this.#process.release();
+    await this.#held.release();
   }
 }
 

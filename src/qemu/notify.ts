@@ -1,6 +1,7 @@
 /** Telling a real guest that a record waits: how each notification of HEST is raised on an emulated machine. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { NotificationName } from "../acpi/notification.ts";
+import { ConnectionLost } from "./lines.ts";
 import type { RealMachine } from "./machine.ts";
 
 /** The line of our event device: free on both machines. */
@@ -9,6 +10,8 @@ export const EVENT_INTERRUPT = { x86: 5, arm64: 81 } as const;
 const NOTHING_THERE = 0x0b00_0000;
 /** Milliseconds an edge stays up. */
 const PULSE = 20;
+/** Milliseconds in which a machine that closed its sockets has ended. */
+const END = 2000;
 
 type Raise = (machine: RealMachine, vector: number) => Promise<string>;
 
@@ -17,7 +20,12 @@ const pulse = async (machine: RealMachine, interrupt: number): Promise<string> =
   const input = machine.platform.input(interrupt);
   await machine.qtest.setInterruptInput(controller, input, 1);
   await sleep(PULSE);
-  await machine.qtest.setInterruptInput(controller, input, 0);
+  await machine.qtest.setInterruptInput(controller, input, 0).catch(async (error: unknown) => {
+    // A guest that dies over the record resets, and the machine ends with the line still up.
+    if (!(error instanceof ConnectionLost)) throw error;
+    await Promise.race([machine.ended, sleep(END)]);
+    if (machine.running) throw error;
+  });
   return `interrupt line ${interrupt} raised`;
 };
 const event: Raise = (machine) => pulse(machine, EVENT_INTERRUPT[machine.platform.architecture]);

@@ -54,7 +54,7 @@ export class QmpClient {
   /**
    * Greet QEMU over a connection.
    * @param patience milliseconds to wait for an answer.
-   * @throws ConnectionLost, or an Error when the other side is no QEMU.
+   * @throws ConnectionLost, also when the other side is no QEMU.
    */
   static async greet(socket: Socket, patience = PATIENCE): Promise<QmpClient> {
     const lines = new LineSocket(socket);
@@ -62,7 +62,7 @@ export class QmpClient {
       const first = await within(lines.read(), patience, "QEMU's greeting");
       if (first === undefined) throw new ConnectionLost("the connection was closed before QEMU's greeting: another client may hold it");
       const version = parse(first)?.QMP?.version.qemu;
-      if (!version) throw new Error(`this is no QMP socket: it begins with ${JSON.stringify(first.slice(0, 60))}`);
+      if (!version) throw new ConnectionLost(`this is no QMP socket: it begins with ${JSON.stringify(first.slice(0, 60))}`);
       const client = new QmpClient(lines, version, patience);
       await client.execute("qmp_capabilities");
       return client;
@@ -129,11 +129,11 @@ function parse(line: string): Answer | undefined {
   }
 }
 
-/** @throws Error when it takes longer than `milliseconds`. */
+/** @throws ConnectionLost when it takes longer than `milliseconds`. */
 export function within<T>(promise: Promise<T>, milliseconds: number, what: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no ${what.replace(/^(an?|QEMU's) /, "")} within ${milliseconds / 1000} s`)), milliseconds);
+    timer = setTimeout(() => reject(new ConnectionLost(`no ${what.replace(/^(an?|QEMU's) /, "")} within ${milliseconds / 1000} s`)), milliseconds);
   });
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }

@@ -1,7 +1,7 @@
 /** A client of QEMU's qtest protocol: registers, ports and interrupt inputs of a machine, beside its CPU. */
 import type { Socket } from "node:net";
 import { ConnectionLost, LineSocket } from "./lines.ts";
-import { within } from "./qmp.ts";
+import { QmpError, within } from "./qmp.ts";
 
 const PATIENCE = 30_000;
 /** Commands that are on their way at once at most. */
@@ -18,7 +18,7 @@ export class QtestClient {
 
   /**
    * Carry out commands one after the other. Interrupts that QEMU reports meanwhile are passed over.
-   * @returns what follows OK in each answer. @throws Error for a refused command, ConnectionLost when QEMU is gone.
+   * @returns what follows OK in each answer. @throws QmpError for a refused command, ConnectionLost when QEMU is gone.
    */
   commands(commands: readonly string[]): Promise<string[]> {
     const result = this.#turn.then(async () => {
@@ -42,7 +42,7 @@ export class QtestClient {
       const line = await within(this.#lines.read(), PATIENCE, `an answer to ${command}`);
       if (line === undefined) throw new ConnectionLost(`QEMU has gone before it answered ${command}`);
       if (line.startsWith("IRQ ")) continue;
-      if (line !== "OK" && !line.startsWith("OK ")) throw new Error(`${command}: ${line}`);
+      if (line !== "OK" && !line.startsWith("OK ")) throw new QmpError(command, "Refused", line);
       return line.slice(3);
     }
   }

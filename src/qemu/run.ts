@@ -19,7 +19,8 @@ import { type Lane, Timeline, type TimelineEntry } from "../scenario/timeline.ts
 import { eventDeviceTable } from "./event-device.ts";
 import { type ExtraTable, realHandOff } from "./hand-off.ts";
 import { type ComparedLine, compareLines, differ, isBootLine, isReport, isTableLine, type KernelName, kernelOf, plainLines } from "./kernel-log.ts";
-import type { RealMachine } from "./machine.ts";
+import { ConnectionLost } from "./lines.ts";
+import { GuestError, type RealMachine } from "./machine.ts";
 import { cannotRaise, EVENT_INTERRUPT, notify } from "./notify.ts";
 import type { Platform } from "./platform.ts";
 import { versionText } from "./qmp.ts";
@@ -129,6 +130,9 @@ export async function runForReal(scenario: Scenario, options: RealRunOptions): P
   const machine = await startGuest({ platform, guest, files, words, patience, ...(progress && { progress }) });
   try {
     return await new RealRun(scenario, policy, machine, options).go(sources.length);
+  } catch (error) {
+    if (!(error instanceof ConnectionLost)) throw error;
+    throw new GuestError([error.message, ...machine.lastLines()].join("\n"));
   } finally {
     await machine.stop();
   }
@@ -313,9 +317,14 @@ class RealRun {
         notification && typeof notification.type === "string" ? [{ id, notification: notification.type as NotificationName }] : [],
       ),
       interruptsMasked: false,
+      architecture: this.#architecture,
     });
     for (const message of decision.messages) this.#say("monitor", undefined, "message", message, true);
     for (const consequence of decision.consequences) this.#say("monitor", undefined, "consequence", consequence);
+    if (decision.machineCheck)
+      this.#skipped.push(
+        `machine check for ${hexNumber(decision.machineCheck.address)}: its report comes from the processor's driver, of which nothing is predicted`,
+      );
     if (decision.record) await this.#record(decision.record.source, decision.record.block, decision.notification);
     if (decision.end) {
       this.#ended = true;

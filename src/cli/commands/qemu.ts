@@ -8,7 +8,9 @@ import { documentsOf } from "../../input/document.ts";
 import { leavesOf } from "../../input/leaves.ts";
 import { type Json, UsageError } from "../../layout/index.ts";
 import { debianGuest } from "../../qemu/debian-guest.ts";
+import { ConnectionLost } from "../../qemu/lines.ts";
 import { PLATFORMS, type Platform, type RealFirmware } from "../../qemu/platform.ts";
+import { QmpClient, QmpError } from "../../qemu/qmp.ts";
 import { realRunJson, realRunLines } from "../../qemu/report.ts";
 import { runForReal } from "../../qemu/run.ts";
 import { defaultGuest, PATIENCE, type Patience, type SessionGuest } from "../../qemu/session.ts";
@@ -54,9 +56,13 @@ export const command: Command = {
       .option("program", { type: "string", describe: "capture: another QEMU than the installed one" })
       .option("word", { type: "string", array: true, describe: "capture: further word of QEMU's command line" })
       .option("json", { type: "boolean", describe: "JSON" }),
-  handler: (args, io) => ACTIONS[args["action"] as string]!(args, io),
+  handler: (args, io) => ACTIONS[args["action"] as string]!(args, io).catch(failed),
 };
 
+/** What QEMU does wrong is told, not traced. */
+const failed = (error: unknown): never => {
+  throw error instanceof ConnectionLost || error instanceof QmpError ? new UsageError(error.message) : error;
+};
 const needed = (args: Args, name: string, what: string): string => {
   const value = args[name] as string | undefined;
   if (value === undefined) throw new UsageError(`${args["action"]}: name ${what}`);
@@ -126,12 +132,11 @@ async function throwRecord(args: Args, io: Io): Promise<number> {
   const file = needed(args, "input", "a record");
   const socket = needed(args, "qmp", "the socket with --qmp");
   const { blockOfRecord, inject, MOST_INJECTED } = await import("../../qemu/inject.ts");
-  const { QmpClient } = await import("../../qemu/qmp.ts");
   const block = blockFrom(await readInput(file, io), file, blockOfRecord);
   if (block.length > MOST_INJECTED) throw new UsageError(`${file}: the status block has ${block.length} bytes, QEMU's sources hold ${MOST_INJECTED}`);
-  const qmp = await QmpClient.connect(socket).catch(failed);
+  const qmp = await QmpClient.connect(socket);
   try {
-    const result = await inject(qmp, block, (args["acknowledge"] as number) * 1000).catch(failed);
+    const result = await inject(qmp, block, (args["acknowledge"] as number) * 1000);
     const { acknowledged, after, reason } = result;
     if (args["json"]) io.stdout.write(`${JSON.stringify({ ...result, bytes: block.length }, null, 2)}\n`);
     else
@@ -143,10 +148,6 @@ async function throwRecord(args: Args, io: Io): Promise<number> {
     qmp.close();
   }
 }
-const failed = (error: Error): never => {
-  throw error instanceof UsageError ? error : new UsageError(error.message);
-};
-
 /** The one status block of a document, or the block that says what its record says. */
 function blockFrom(input: Uint8Array, file: string, convert: (record: CperRecord) => Uint8Array): Uint8Array {
   const documents = documentsOf();
