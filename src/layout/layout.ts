@@ -267,12 +267,15 @@ export const reserved = (size: number, doc = "Reserved, zero") => leaf<Uint8Arra
 export const oneOf = <const E extends Names>(size: 1 | 2 | 3 | 4, doc: string, names: E) => leaf<NameOf<E>, EnumNode>({ kind: "enum", size, doc, names });
 /** A bit field. Single bits are booleans, present when set; ranges are numbers or names; unknown bits are kept in `rest`. */
 export const bits = <const B extends Readonly<Record<string, BitMember>>>(size: WordSize, doc: string, members: B) => {
-  let taken = 0n;
-  for (const [name, member] of Object.entries(members)) {
-    const [low, width] = bitRange(member);
-    const mask = ((1n << BigInt(width)) - 1n) << BigInt(low);
-    if (low + width > size * 8 || width > 32 || (taken & mask) !== 0n) throw new TypeError(`bit member ${name} is outside the word or overlaps another`);
-    taken |= mask;
+  const taken = new Uint8Array(64);
+  for (const name of Object.keys(members)) {
+    const [low, width] = bitRange(members[name]!);
+    let fits = low + width <= size * 8 && width <= 32;
+    for (let bit = low; fits && bit < low + width; bit++) {
+      fits = taken[bit] === 0;
+      taken[bit] = 1;
+    }
+    if (!fits) throw new TypeError(`bit member ${name} is outside the word or overlaps another`);
   }
   return leaf<BitsValue<B>, BitsNode, "optional">({ kind: "bits", size, doc, members, initial: {} });
 };
@@ -367,6 +370,10 @@ export function fieldOffset<F extends AnyFields>(layout: { readonly name: string
   throw new TypeError(`${layout.name} has no ${name} at a fixed offset`);
 }
 
+/** Bytes of the fixed fields of a layout: all of a struct, the least of a sequence. */
+export const fixedSize = (layout: { readonly fields: object }): number =>
+  (Object.values(layout.fields) as Node[]).reduce((sum, node) => sum + (isFixed(node) ? node.size : 0), 0);
+
 /** Words that people write otherwise than in lower case. */
 const SPELLED: Readonly<Record<string, string>> = Object.fromEntries(
   [
@@ -409,7 +416,7 @@ export function valueLabel(names: Names, value: string | number): string {
 }
 
 /** The references by which a field of a sequence takes its extent. */
-function refsOf(node: Node): Ref[] {
+export function refsOf(node: Node): Ref[] {
   switch (node.kind) {
     case "list":
       return node.count ? [node.count] : [];
