@@ -1,5 +1,22 @@
 /** How tables are found: the root pointer and the two root tables. */
-import { choice, type Encodable, hex, initially, list, type Parsed, ref, reserved, sequence, struct, text, u8, u32, u64, window } from "../layout/index.ts";
+import {
+  choice,
+  type Encodable,
+  fieldOffset,
+  hex,
+  initially,
+  list,
+  type Parsed,
+  ref,
+  reserved,
+  sequence,
+  struct,
+  text,
+  u8,
+  u32,
+  u64,
+  window,
+} from "../layout/index.ts";
 import { TableHeader } from "./table-header.ts";
 
 export const RSDP_SIGNATURE = "RSD PTR ";
@@ -22,9 +39,13 @@ export const Rsdp = sequence("Root System Description Pointer", "ACPI 6.5 5.2.5.
 });
 export type Rsdp = Parsed<typeof Rsdp>;
 export type RsdpInput = Encodable<typeof Rsdp>;
+const REVISION_0 = fieldOffset(Rsdp, "extension");
 /** Offsets and lengths of the two checksums of an RSDP, in bytes. */
-export const RSDP_CHECKSUM = { offset: 8, length: 20 } as const;
-export const RSDP_EXTENDED_CHECKSUM = { offset: 32, length: 36 } as const;
+export const RSDP_CHECKSUM = { offset: fieldOffset(Rsdp, "checksum"), length: REVISION_0 } as const;
+export const RSDP_EXTENDED_CHECKSUM = {
+  offset: REVISION_0 + fieldOffset(RsdpExtension, "extendedChecksum"),
+  length: REVISION_0 + RsdpExtension.size,
+} as const;
 
 const entries = ref("header.length", { bias: -TableHeader.size });
 

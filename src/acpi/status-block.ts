@@ -3,6 +3,7 @@ import {
   bits,
   bytesToHex,
   completed,
+  concatBytes,
   type Decoded,
   type Encodable,
   EncodeError,
@@ -10,6 +11,7 @@ import {
   encodeSectionBody,
   type Finding,
   type Format,
+  fieldOffset,
   fieldTrees,
   fromJson,
   guid,
@@ -41,11 +43,25 @@ import {
   toJson,
   u16,
   u32,
+  within,
   withValidation,
+  ZERO_GUID,
 } from "../layout/index.ts";
 
 /** Severities of blocks and data entries (ACPI 6.5 table 18.11). Older texts call 0 "correctable". */
 export const BLOCK_SEVERITY = { recoverable: 0, fatal: 1, corrected: 2, none: 3 } as const;
+
+/** Flags of a section: the same bits in a generic error data entry (8 bits wide) and a section descriptor (32 bits; UEFI 2.11 N.2.2). */
+export const SECTION_FLAGS = {
+  primary: 0,
+  containmentWarning: 1,
+  reset: 2,
+  errorThresholdExceeded: 3,
+  resourceNotAccessible: 4,
+  latentError: 5,
+  propagated: 6,
+  overflow: 7,
+} as const;
 
 export const ErrorStatusBlockHeader = struct("Generic Error Status Block", 20, "ACPI 6.5 18.3.2.7.1", {
   blockStatus: bits(4, "What the block holds; zero when empty", {
@@ -62,22 +78,12 @@ export const ErrorStatusBlockHeader = struct("Generic Error Status Block", 20, "
 });
 export type ErrorStatusBlockHeader = Decoded<typeof ErrorStatusBlockHeader>;
 
-const ZERO_GUID = "00000000-0000-0000-0000-000000000000";
 const entryFields = {
   sectionType: guid("Names the layout of the error data"),
   errorSeverity: oneOf(4, "Severity of this entry", BLOCK_SEVERITY),
   revision: initially(hex(u16("Major revision in the high byte: from 3 on the header has a timestamp")), 0x0300),
   validation: bits(1, "Which optional fields hold data", { fruId: 0, fruText: 1, timestamp: 2 }),
-  flags: bits(1, "Section flags", {
-    primary: 0,
-    containmentWarning: 1,
-    reset: 2,
-    errorThresholdExceeded: 3,
-    resourceNotAccessible: 4,
-    latentError: 5,
-    propagated: 6,
-    overflow: 7,
-  }),
+  flags: bits(1, "Section flags", SECTION_FLAGS),
   errorDataLength: u32("Bytes of error data after this header"),
   fruId: initially(guid("Identity of the field replaceable unit"), ZERO_GUID),
   fruText: initially(text(20, "Name of the field replaceable unit"), ""),
@@ -92,7 +98,9 @@ export type ErrorDataEntryHeader = Decoded<typeof ErrorDataEntryHeader> & { time
 
 /** The header layout an entry's revision calls for: 72 bytes from major revision 3 on (Linux ghes.c behaviour). */
 export const entryHeaderLayout = (revision: number) => (revision >> 8 >= 3 ? ErrorDataEntryHeaderV3 : ErrorDataEntryHeader);
-const REVISION_OFFSET = 20;
+const inHeader = (name: keyof typeof ErrorStatusBlockHeader.fields) => fieldOffset(ErrorStatusBlockHeader, name);
+const inEntry = (name: keyof typeof entryFields) => fieldOffset(ErrorDataEntryHeader, name);
+const REVISION = inEntry("revision");
 
 export interface ErrorDataEntry {
   readonly header: ErrorDataEntryHeader;
@@ -120,19 +128,24 @@ export function parseErrorStatusBlock(input: Uint8Array, registry: SectionRegist
   const { dataLength = 0, rawDataOffset = 0, rawDataLength = 0 } = header;
   const report = (where: string, offset: number, message: string) => void findings.push({ path: `${path}.${where}`, offset, message });
   const dataEnd = Math.min(total, headerSize + dataLength);
-  if (headerSize + dataLength > total) report("header.dataLength", 12, `${dataLength} bytes are announced, only ${total - headerSize} are there`);
+  if (headerSize + dataLength > total)
+    report("header.dataLength", inHeader("dataLength"), `${dataLength} bytes are announced, only ${total - headerSize} are there`);
 
   const entries: ErrorDataEntry[] = [];
   let at = headerSize;
   while (at + ErrorDataEntryHeader.size <= dataEnd) {
-    const layout = entryHeaderLayout(input[at + REVISION_OFFSET]! | (input[at + REVISION_OFFSET + 1]! << 8));
+    const layout = entryHeaderLayout(input[at + REVISION]! | (input[at + REVISION + 1]! << 8));
     if (at + layout.size > dataEnd) break;
     const where = `entries[${entries.length}]`;
     const entry = parse(layout, input, at, at + layout.size, { findings, path: `${path}.${where}.header` }) as ErrorDataEntryHeader;
     const bodyAt = at + layout.size;
     const bodyEnd = Math.min(dataEnd, bodyAt + entry.errorDataLength);
     if (bodyAt + entry.errorDataLength > dataEnd)
-      report(`${where}.header.errorDataLength`, at + 24, `${entry.errorDataLength} bytes are announced, only ${dataEnd - bodyAt} are left of the data length`);
+      report(
+        `${where}.header.errorDataLength`,
+        at + inEntry("errorDataLength"),
+        `${entry.errorDataLength} bytes are announced, only ${dataEnd - bodyAt} are left of the data length`,
+      );
     entries.push({
       header: entry,
       ...(bodyEnd > bodyAt && {
@@ -143,17 +156,19 @@ export function parseErrorStatusBlock(input: Uint8Array, registry: SectionRegist
   }
   if (at < dataEnd) report("leftover", at, `${dataEnd - at} bytes of the data length form no whole entry`);
   const announced = header.blockStatus?.errorDataEntryCount ?? 0;
-  if (announced !== entries.length) report("header.blockStatus.errorDataEntryCount", 0, `${announced} data entries are announced, ${entries.length} are there`);
+  if (announced !== entries.length)
+    report("header.blockStatus.errorDataEntryCount", inHeader("blockStatus"), `${announced} data entries are announced, ${entries.length} are there`);
 
   let rawFrom = dataEnd;
   let rawTo = dataEnd;
   if (rawDataLength > 0) {
     if (rawDataOffset < headerSize + dataLength)
-      report("header.rawDataOffset", 4, `raw data at 0x${rawDataOffset.toString(16)} begins before the data entries end`);
+      report("header.rawDataOffset", inHeader("rawDataOffset"), `raw data at 0x${rawDataOffset.toString(16)} begins before the data entries end`);
     else {
       rawFrom = Math.min(total, rawDataOffset);
       rawTo = Math.min(total, rawDataOffset + rawDataLength);
-      if (rawDataOffset + rawDataLength > total) report("header.rawDataLength", 8, `${rawDataLength} bytes are announced, only ${rawTo - rawFrom} are there`);
+      if (rawDataOffset + rawDataLength > total)
+        report("header.rawDataLength", inHeader("rawDataLength"), `${rawDataLength} bytes are announced, only ${rawTo - rawFrom} are there`);
     }
   }
   const part = (name: string, from: number, to: number) => (to > from ? { [name]: input.slice(from, to) } : {});
@@ -167,27 +182,11 @@ export function parseErrorStatusBlock(input: Uint8Array, registry: SectionRegist
   };
 }
 
-const concat = (parts: readonly Uint8Array[]): Uint8Array => {
-  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
-};
 const NONE = new Uint8Array(0);
-const within = <T>(path: string, body: () => T): T => {
-  try {
-    return body();
-  } catch (error) {
-    throw error instanceof EncodeError ? error.within(path) : error;
-  }
-};
 
 /** Write a block literally: its parts one after the other, whatever the lengths say. @throws EncodeError */
 export function encodeErrorStatusBlock(block: ErrorStatusBlock): Uint8Array {
-  return concat([
+  return concatBytes([
     encode(ErrorStatusBlockHeader, block.header as Encodable<typeof ErrorStatusBlockHeader>),
     ...block.entries.flatMap((entry, i) => within(`entries[${i}]`, () => [encodeEntryHeader(entry.header), entry.body ? encodeSectionBody(entry.body) : NONE])),
     block.leftover ?? NONE,
@@ -239,6 +238,7 @@ export function buildErrorStatusBlock(severity: keyof typeof BLOCK_SEVERITY, ent
 
 // ---- the format ----
 
+const FIRST_ENTRY = ErrorStatusBlockHeader.size;
 const PARTS = ["leftover", "gap", "rawData", "trailing"] as const;
 type JsonObject = { [key: string]: Json };
 const objectOf = (json: Json | undefined): JsonObject => {
@@ -254,11 +254,16 @@ export const statusBlockFormat = (registry: SectionRegistry): Format<ErrorStatus
     // No signature: a status with a valid bit and no reserved bits, lengths that fit, and a first entry whose severity is defined.
     if (input.length < ErrorStatusBlockHeader.size) return false;
     const view = new DataView(input.buffer, input.byteOffset, input.length);
-    const status = view.getUint32(0, true);
-    const dataLength = view.getUint32(12, true);
-    if (status === 0 || status >>> 14 !== 0 || view.getUint32(16, true) > 3 || ErrorStatusBlockHeader.size + dataLength > input.length) return false;
-    if (dataLength === 0) return view.getUint32(8, true) > 0;
-    return dataLength >= ErrorDataEntryHeader.size && view.getUint32(36, true) <= 3 && guidText(input, 20) !== ZERO_GUID;
+    const word = (at: number) => view.getUint32(at, true);
+    const status = word(inHeader("blockStatus"));
+    const dataLength = word(inHeader("dataLength"));
+    if (status === 0 || status >>> 14 !== 0 || word(inHeader("errorSeverity")) > 3 || ErrorStatusBlockHeader.size + dataLength > input.length) return false;
+    if (dataLength === 0) return word(inHeader("rawDataLength")) > 0;
+    return (
+      dataLength >= ErrorDataEntryHeader.size &&
+      word(FIRST_ENTRY + inEntry("errorSeverity")) <= 3 &&
+      guidText(input, FIRST_ENTRY + inEntry("sectionType")) !== ZERO_GUID
+    );
   },
   parse: (input, findings) => parseErrorStatusBlock(input, registry, findings),
   encode: encodeErrorStatusBlock,

@@ -1,5 +1,5 @@
 /** What every ACPI table starts with. */
-import { type Encodable, hex, initially, struct, text, u8, u32 } from "../layout/index.ts";
+import { type Encodable, fieldOffset, hex, initially, struct, text, u8, u32 } from "../layout/index.ts";
 
 export const TableHeader = struct("Table Header", 36, "ACPI 6.5 5.2.6", {
   signature: text(4, "Table signature"),
@@ -15,7 +15,7 @@ export const TableHeader = struct("Table Header", 36, "ACPI 6.5 5.2.6", {
 export type TableHeaderInput = Encodable<typeof TableHeader>;
 
 /** Offset of the checksum byte in every table. */
-export const CHECKSUM_OFFSET = 9;
+export const CHECKSUM_OFFSET = fieldOffset(TableHeader, "checksum");
 
 /** Sum of bytes modulo 256; zero for an intact table. */
 export function byteSum(input: Uint8Array, start = 0, end = input.length): number {

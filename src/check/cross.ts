@@ -4,14 +4,14 @@ import { ErrorStatusBlockHeader } from "../acpi/status-block.ts";
 import { type BootResult, boot, type FirmwareName } from "../firmware/boot.ts";
 import { readHest } from "../guest/hest.ts";
 import { readRegister } from "../guest/registers.ts";
-import { parse } from "../layout/index.ts";
+import { hexNumber, parse } from "../layout/index.ts";
 import { ENTRY_SIZE, fileName } from "../loader/commands.ts";
 import { FILE, type FwCfgFile } from "../loader/fw-cfg.ts";
 import { handOffProblems } from "../loader/rules.ts";
 import { entryText, parseScript } from "../loader/script.ts";
 import type { Profile, RuleData } from "./rule.ts";
 import { sourcesOf } from "./rules/hest.ts";
-import { hex, type Table, tableOf } from "./table.ts";
+import { type Table, tableOf } from "./table.ts";
 
 const refusedBy = (profile: "seabios" | "edk2", title: string, does: string): RuleData => ({
   id: `loader-${profile}`,
@@ -321,7 +321,7 @@ function checkReachable(input: CrossInput, result: BootResult, report: CrossRepo
       report(
         CROSS_RULES.unreachable,
         { file: input.files.get(FILE.tables)!.file, table: name, path: "header", offset: entry.start },
-        `${name} at offset ${hex(entry.start)}`,
+        `${name} at offset ${hexNumber(entry.start)}`,
         "an entry of the root table",
       );
   }
@@ -347,9 +347,14 @@ function checkPointers(input: CrossInput, result: BootResult, architecture: "arm
     ] as const) {
       if (!register) continue;
       if (!inside(register.address, ADDRESS_SIZE))
-        report(CROSS_RULES.pointerOutside, at(`${field}.address`), hex(register.address), `an address from ${hex(blob.address)} to ${hex(end - 1n)}`);
+        report(
+          CROSS_RULES.pointerOutside,
+          at(`${field}.address`),
+          hexNumber(register.address),
+          `an address from ${hexNumber(blob.address)} to ${hexNumber(end - 1n)}`,
+        );
       else if ((register.address - blob.address) % BigInt(ADDRESS_SIZE) !== 0n)
-        report(CROSS_RULES.unalignedPointer, at(`${field}.address`), hex(register.address), `a multiple of ${ADDRESS_SIZE} in the blob`);
+        report(CROSS_RULES.unalignedPointer, at(`${field}.address`), hexNumber(register.address), `a multiple of ${ADDRESS_SIZE} in the blob`);
     }
     if (inside(source.errorStatusAddress.address, ADDRESS_SIZE)) {
       const block = readRegister(spaces, source.errorStatusAddress) ?? 0n;
@@ -357,15 +362,15 @@ function checkPointers(input: CrossInput, result: BootResult, architecture: "arm
         report(
           CROSS_RULES.pointerOutside,
           at("errorStatusBlockLength"),
-          `a block at ${hex(block)}, ${source.errorStatusBlockLength} bytes`,
-          `a block from ${hex(blob.address)} to ${hex(end - 1n)}`,
+          `a block at ${hexNumber(block)}, ${source.errorStatusBlockLength} bytes`,
+          `a block from ${hexNumber(blob.address)} to ${hexNumber(end - 1n)}`,
         );
       else blocks.push({ start: block, end: block + BigInt(source.errorStatusBlockLength), path });
     }
     if (source.readAckRegister && inside(source.readAckRegister.address, ADDRESS_SIZE)) {
       const value = readRegister(spaces, source.readAckRegister) ?? 0n;
       if ((value & (source.readAckWrite ?? 1n)) === 0n)
-        report(CROSS_RULES.acknowledgeInitial, at("readAckRegister"), hex(value), hex(source.readAckWrite ?? 1n));
+        report(CROSS_RULES.acknowledgeInitial, at("readAckRegister"), hexNumber(value), hexNumber(source.readAckWrite ?? 1n));
     }
   }
   if (result.writtenPointers.some(({ file }) => file === FILE.hestAddress))
@@ -383,7 +388,7 @@ function checkPointers(input: CrossInput, result: BootResult, architecture: "arm
       report(
         CROSS_RULES.blockOverlap,
         { file: table.file, table: "HEST", path: `${blocks[i]!.path}.errorStatusAddress`, offset: table.offsetOf(`${blocks[i]!.path}.errorStatusAddress`) },
-        `block at ${hex(blocks[i]!.start)}`,
-        `a block after ${hex(blocks[i - 1]!.end)}`,
+        `block at ${hexNumber(blocks[i]!.start)}`,
+        `a block after ${hexNumber(blocks[i - 1]!.end)}`,
       );
 }

@@ -7,7 +7,7 @@ import { HestByLength } from "../acpi/hest.ts";
 import { RSDP_SIGNATURE, Rsdp, Rsdt, Xsdt } from "../acpi/root-tables.ts";
 import { AcpiTable } from "../acpi/table-format.ts";
 import { TableHeader } from "../acpi/table-header.ts";
-import { parse, type Root, type Span, spans } from "../layout/index.ts";
+import { fixedSize, parse, type Root, type Span, spans } from "../layout/index.ts";
 
 /** Layouts read up to the table's Length: what a count says is checked, not believed. */
 const LAYOUTS: Readonly<Record<string, Root>> = {
@@ -83,12 +83,8 @@ export const looksLikeTable = (bytes: Uint8Array): boolean =>
 export function leastLength(signature: string): number {
   const layout = LAYOUTS[signature];
   if (!layout) return TableHeader.size;
-  let size = 0;
-  for (const field of Object.values(layout.fields)) if ("size" in field) size += field.size;
-  return size;
+  return fixedSize(layout);
 }
-
-export const hex = (value: number | bigint): string => `0x${value.toString(16)}`;
 
 /**
  * The tables of a file that holds several, back to back or with zeros between, such as a blob of fw_cfg.

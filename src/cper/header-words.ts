@@ -2,9 +2,9 @@
  * What the fields of record headers and section descriptors mean beyond the specification: creators give some of
  * them a meaning of their own, so the creator chooses how they are read. A further creator is one row.
  */
-import { bits, decode, encodeSectionBody, guidBytes, hexNumber, type Parsed, type SectionBody, struct, type Tree, u24 } from "../layout/index.ts";
+import { bits, decode, encodeSectionBody, guidBytes, hexNumber, type Parsed, type SectionBody, struct, type Tree, u24, ZERO_GUID } from "../layout/index.ts";
 import { fileTimeText } from "./file-time.ts";
-import { type RecordHeader, SectionDescriptor, ZERO_GUID } from "./record.ts";
+import { type RecordHeader, SectionDescriptor } from "./record.ts";
 import { sectionTypes } from "./registry.ts";
 import type { ProcessorGeneric } from "./sections/processor-generic.ts";
 

@@ -8,6 +8,7 @@ import {
   encodeSectionBody,
   type Finding,
   type Format,
+  fieldOffset,
   fieldTrees,
   fromJson,
   hexBytes,
@@ -29,10 +30,11 @@ import {
   spans,
   type Tree,
   toJson,
+  within,
   withValidation,
 } from "../layout/index.ts";
 import { descriptorWords, headerWords, staleDescriptor } from "./header-words.ts";
-import { RecordHeader, SEVERITY, SectionDescriptor, type SectionDescriptorInput } from "./record.ts";
+import { RecordHeader, SectionDescriptor, type SectionDescriptorInput } from "./record.ts";
 import { sectionTypes } from "./registry.ts";
 
 export interface Section {
@@ -95,10 +97,12 @@ export function parseRecord(input: Uint8Array, options: RecordOptions = {}): Cpe
 
   const announced = header.sectionCount ?? 0;
   const count = Math.min(announced, Math.floor((total - RecordHeader.size) / SectionDescriptor.size));
-  if (count < announced) report("header.sectionCount", 10, `${announced} sections are announced, only ${count} descriptors fit`);
-  if ((header.recordLength ?? 0) > total) report("header.recordLength", 20, `${header.recordLength} bytes are announced, only ${total} are there`);
+  if (count < announced)
+    report("header.sectionCount", fieldOffset(RecordHeader, "sectionCount"), `${announced} sections are announced, only ${count} descriptors fit`);
+  if ((header.recordLength ?? 0) > total)
+    report("header.recordLength", fieldOffset(RecordHeader, "recordLength"), `${header.recordLength} bytes are announced, only ${total} are there`);
   else if ((header.recordLength ?? 0) < headerEnd(count))
-    report("header.recordLength", 20, `${header.recordLength} bytes do not hold the header and ${count} descriptors`);
+    report("header.recordLength", fieldOffset(RecordHeader, "recordLength"), `${header.recordLength} bytes do not hold the header and ${count} descriptors`);
 
   const bodiesFrom = headerEnd(count);
   const claimed: [number, number][] = [[0, bodiesFrom]];
@@ -148,23 +152,16 @@ export function parseRecord(input: Uint8Array, options: RecordOptions = {}): Cpe
 
 /** Every piece of a record with its place. */
 function pieces(record: CperRecord): { path: string; offset: number; bytes: Uint8Array }[] {
-  const at = <T>(path: string, body: () => T): T => {
-    try {
-      return body();
-    } catch (error) {
-      throw error instanceof EncodeError ? error.within(path) : error;
-    }
-  };
   const out = [{ path: "header", offset: 0, bytes: encode(RecordHeader, record.header as Encodable<typeof RecordHeader>) }];
   record.sections.forEach((section, i) => {
     out.push({
       path: `sections[${i}].descriptor`,
       offset: headerEnd(i),
-      bytes: at(`sections[${i}].descriptor`, () => encode(SectionDescriptor, section.descriptor)),
+      bytes: within(`sections[${i}].descriptor`, () => encode(SectionDescriptor, section.descriptor)),
     });
     const { body } = section;
     if (body)
-      out.push({ path: `sections[${i}].body`, offset: section.descriptor.sectionOffset, bytes: at(`sections[${i}].body`, () => encodeSectionBody(body)) });
+      out.push({ path: `sections[${i}].body`, offset: section.descriptor.sectionOffset, bytes: within(`sections[${i}].body`, () => encodeSectionBody(body)) });
   });
   record.gaps.forEach((gap, i) => {
     out.push({ path: `gaps[${i}]`, offset: gap.offset, bytes: gap.bytes });
@@ -405,5 +402,3 @@ function tiled(all: readonly Span[]): Span[] {
   }
   return out;
 }
-
-export { SEVERITY };

@@ -1,23 +1,27 @@
 /** The fixed parts of a common platform error record. */
-import { bits, bytes, type Decoded, type Encodable, guid, hex, initially, oneOf, reserved, struct, text, timestamp, u16, u32, u64 } from "../layout/index.ts";
+import { SECTION_FLAGS } from "../acpi/status-block.ts";
+import {
+  bits,
+  bytes,
+  type Decoded,
+  type Encodable,
+  guid,
+  hex,
+  initially,
+  oneOf,
+  reserved,
+  struct,
+  text,
+  timestamp,
+  u16,
+  u32,
+  u64,
+  ZERO_GUID,
+} from "../layout/index.ts";
 import { CREATORS, ERROR_SOURCES, NOTIFICATION_TYPES } from "./guids.ts";
 
 /** Severity of records, sections and, with `none` for `informational`, of error status blocks (UEFI 2.11 N.2.1). */
 export const SEVERITY = { recoverable: 0, fatal: 1, corrected: 2, informational: 3 } as const;
-
-export const ZERO_GUID = "00000000-0000-0000-0000-000000000000";
-
-/** Flags of a section: the same bits in a section descriptor (32 bits wide) and a generic error data entry (8 bits). */
-export const SECTION_FLAGS = {
-  primary: 0,
-  containmentWarning: 1,
-  reset: 2,
-  errorThresholdExceeded: 3,
-  resourceNotAccessible: 4,
-  latentError: 5,
-  propagated: 6,
-  overflow: 7,
-} as const;
 
 export const RecordHeader = struct("Record Header", 128, "UEFI 2.11 N.2.1", {
   signature: initially(text(4, "Record signature"), "CPER"),

@@ -3,7 +3,7 @@
 import { FADT_SIGNATURE, FadtPointers } from "../acpi/fadt.ts";
 import { RSDP_CHECKSUM, RSDP_EXTENDED_CHECKSUM, Rsdp, RsdpExtension } from "../acpi/root-tables.ts";
 import { fixChecksum, TableHeader } from "../acpi/table-header.ts";
-import { decode, encode, parse, spans } from "../layout/index.ts";
+import { decode, encode, fieldOffset, parse } from "../layout/index.ts";
 import { toLittleEndian } from "../machine/memory.ts";
 import type { Bench } from "./frame.ts";
 
@@ -31,12 +31,8 @@ interface Installed {
   readonly size: number;
 }
 
-const fieldOffset = (layout: { readonly kind: "struct" | "sequence" }, name: string, size: number): number => {
-  const value = parse(layout as typeof FadtPointers, new Uint8Array(size));
-  return spans(layout, value).find((span) => span.path === name)!.offset;
-};
 const FADT = Object.fromEntries(
-  (["firmwareControl", "dsdt", "extendedFirmwareControl", "extendedDsdt"] as const).map((name) => [name, fieldOffset(FadtPointers, name, FadtPointers.size)]),
+  (["firmwareControl", "dsdt", "extendedFirmwareControl", "extendedDsdt"] as const).map((name) => [name, fieldOffset(FadtPointers, name)]),
 ) as Record<"firmwareControl" | "dsdt" | "extendedFirmwareControl" | "extendedDsdt", number>;
 
 export type InstallResult = { readonly address: bigint } | { readonly error: string };

@@ -2,7 +2,7 @@
  * EDK2, `OvmfPkg/Library/AcpiPlatformLib/QemuFwCfgAcpi.c`: the first error takes everything back, and the
  * operating system sees copies of the tables that the firmware recognised. OVMF is the x86 build, AAVMF the arm one.
  */
-import { TableHeader } from "../acpi/table-header.ts";
+import { byteSum, TableHeader } from "../acpi/table-header.ts";
 import { decode } from "../layout/index.ts";
 import { ENTRY_SIZE, fileName } from "../loader/commands.ts";
 import type { LoaderScript } from "../loader/script.ts";
@@ -295,7 +295,7 @@ function probe(bench: Bench, address: bigint, remaining: bigint): Uint8Array | "
   const { signature, length } = decode(TableHeader, bench.memory.read(address, TableHeader.size));
   if (length < TableHeader.size || BigInt(length) > remaining || length > MOST_TABLE_BYTES) return "opaque";
   const table = bench.memory.read(address, length);
-  if (table.reduce((sum, byte) => (sum + byte) & 255, 0) !== 0) return "opaque";
+  if (byteSum(table) !== 0) return "opaque";
   return signature === "RSDT" || signature === "XSDT" ? "root" : table;
 }
 

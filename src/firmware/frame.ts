@@ -1,4 +1,5 @@
 /** What every firmware does alike: take the script from fw_cfg and carry its entries out one after the other. The behaviours say how. */
+import { byteSum } from "../acpi/table-header.ts";
 import { UsageError } from "../layout/index.ts";
 import type { Entry } from "../loader/commands.ts";
 import { FILE } from "../loader/fw-cfg.ts";
@@ -142,7 +143,7 @@ export class Bench {
 
   /** Sum of bytes modulo 256. */
   sum(blob: Blob, start: number, length: number): number {
-    return this.memory.read(blob.address + BigInt(start), length).reduce((sum, byte) => (sum + byte) & 255, 0);
+    return byteSum(this.memory.read(blob.address + BigInt(start), length));
   }
 }
 

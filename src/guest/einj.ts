@@ -1,10 +1,9 @@
 /** How the kernel injects an error (Linux drivers/acpi/apei/einj-core.c behaviour). */
 import type { EinjEntry } from "../acpi/action-entry.ts";
 import { EINJ_ERROR_TYPE, EINJ_STATUS, Einj, SetErrorTypeWithAddress, TriggerTable } from "../acpi/einj.ts";
-import { encode, parse } from "../layout/index.ts";
+import { encode, fixedSize, parse } from "../layout/index.ts";
 import { ActionMachine } from "./actions.ts";
 import type { RegisterSpaces } from "./registers.ts";
-import { fixedSize } from "./structures.ts";
 
 export type ErrorTypeName = keyof typeof EINJ_ERROR_TYPE;
 export type EinjResult = keyof typeof EINJ_STATUS | "timedOut" | "notOffered";

@@ -13,9 +13,9 @@ import {
   type SourceTypeName,
 } from "../acpi/hest.ts";
 import { TableHeader } from "../acpi/table-header.ts";
-import { type Decoded, decode, fieldOffset, parse, type Root } from "../layout/index.ts";
+import { type Decoded, decode, fieldOffset, fixedSize, parse, type Root } from "../layout/index.ts";
 import type { GuestMemory } from "../machine/memory.ts";
-import { codeOf, fixedSize } from "./structures.ts";
+import { codeOf } from "./structures.ts";
 
 type Architecture = "arm64" | "x86";
 

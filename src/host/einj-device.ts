@@ -1,8 +1,7 @@
 /** An error injection device: registers the EINJ's entries name, and a trigger that leads to a recorded error. */
 import { buildTable } from "../acpi/build-tables.ts";
 import { EINJ_ERROR_TYPE, EINJ_STATUS, ExecuteTimings, SetErrorTypeWithAddress, TriggerTable } from "../acpi/einj.ts";
-import { fixedSize } from "../guest/structures.ts";
-import { encode, hexNumber, type Json, parse } from "../layout/index.ts";
+import { encode, fixedSize, hexNumber, type Json, parse } from "../layout/index.ts";
 import type { AccessSize } from "../machine/memory.ts";
 import { bufferDevice, type MmioDevice } from "./mmio.ts";
 

@@ -3,8 +3,8 @@ import { GenericHardwareErrorSourceV2, Hest, SOURCE_TYPE } from "../acpi/hest.ts
 import { TableHeader } from "../acpi/table-header.ts";
 import type { GenericSource } from "../guest/hest.ts";
 import { checkRegister } from "../guest/registers.ts";
-import { codeOf, fixedSize } from "../guest/structures.ts";
-import { decode, fieldOffset, parse } from "../layout/index.ts";
+import { codeOf } from "../guest/structures.ts";
+import { decode, fieldOffset, fixedSize, parse } from "../layout/index.ts";
 import type { GuestMemory } from "../machine/memory.ts";
 import type { Locate, Located, SourceLocation } from "./error-source.ts";
 

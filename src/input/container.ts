@@ -2,8 +2,8 @@
  * Files made of parts: each part is a structure with a format of its own, or bytes that belong to none. What
  * the kinds of files differ in is only where their parts begin and end.
  */
-import { EncodeError, type Finding, type Format, type Span, type Tree } from "../layout/index.ts";
-import { CONTENT_SCHEMA, type Content, type Formats, isObject, parsePart, within } from "./content.ts";
+import { concatBytes, EncodeError, type Finding, type Format, type Span, type Tree, within } from "../layout/index.ts";
+import { CONTENT_SCHEMA, type Content, type Formats, isObject, parsePart } from "./content.ts";
 import { fillerFromJson, fillerSchema, fillerToJson, onlyByte } from "./filler.ts";
 
 /** A piece of the input, by its end; with a format it is a part to be read, else filler. */
@@ -52,13 +52,7 @@ export const containerFormat = ({ name, title, contents, recognise, cut }: Conta
   },
   encode: (parts) => {
     const pieces = parts.map((part, i) => (part.content ? within(`parts[${i}]`, () => part.content.format.encode(part.content.value)) : part.filler));
-    const out = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-    let at = 0;
-    for (const piece of pieces) {
-      out.set(piece, at);
-      at += piece.length;
-    }
-    return out;
+    return concatBytes(pieces);
   },
   toJson: (parts) => ({ parts: parts.map((part) => (part.content ? contents.toJson(part.content) : { filler: fillerToJson(part.filler) })) }),
   fromJson: ({ parts }) => {

@@ -12,15 +12,6 @@ export const CONTENT_SCHEMA = "content.schema.json";
 
 export const isObject = (json: Json | undefined): json is JsonObject => typeof json === "object" && json !== null && !Array.isArray(json);
 
-/** Run `body` with `path` put before the path of any EncodeError it throws. */
-export function within<T>(path: string, body: () => T): T {
-  try {
-    return body();
-  } catch (error) {
-    throw error instanceof EncodeError ? error.within(path) : error;
-  }
-}
-
 /** A list of formats in the order in which they are tried. */
 export class Formats {
   readonly #list: readonly Format[];

@@ -2,6 +2,7 @@
 import { SectionDescriptor } from "../cper/record.ts";
 import { isRecordStart } from "../cper/record-stream.ts";
 import {
+  concatBytes,
   type Decoded,
   encode,
   encodeSectionBody,
@@ -27,9 +28,10 @@ import {
   toJson,
   u8,
   u16,
+  within,
 } from "../layout/index.ts";
 import { type Cut, containerFormat } from "./container.ts";
-import { type Formats, within } from "./content.ts";
+import type { Formats } from "./content.ts";
 import { layoutFormat } from "./layout-format.ts";
 
 export const PldmCperEvent = struct("PLDM CPER Event", 4, "DMTF DSP0248 1.3 CPER event class", {
@@ -74,10 +76,7 @@ export const describedSectionFormat = (registry: SectionRegistry): Format<Descri
   encode: ({ descriptor, body }) => {
     const head = within("descriptor", () => encode(SectionDescriptor, descriptor));
     const tail = body ? within("body", () => encodeSectionBody(body)) : new Uint8Array(0);
-    const out = new Uint8Array(head.length + tail.length);
-    out.set(head);
-    out.set(tail, head.length);
-    return out;
+    return concatBytes([head, tail]);
   },
   toJson: ({ descriptor, body }) => ({ descriptor: toJson(SectionDescriptor, descriptor), ...(body && sectionBodyToJson(body)) }),
   fromJson: (json) => {

@@ -1,8 +1,8 @@
 /** Text around data: a wrapping keeps the text word for word, so that the file comes back as it was. */
-import { EncodeError, type Format, type SectionRegistry, type Span, type Tree } from "../layout/index.ts";
+import { EncodeError, type Format, type SectionRegistry, type Span, type Tree, within } from "../layout/index.ts";
 import { bytesOf, CHARSETS, type Charset, looksLikeText, textOf } from "./charset.ts";
 import { capital } from "./container.ts";
-import { CONTENT_SCHEMA, type Content, type Formats, isObject, parsePart, within } from "./content.ts";
+import { CONTENT_SCHEMA, type Content, type Formats, isObject, parsePart } from "./content.ts";
 import type { Found } from "./hex-text.ts";
 import { sectionFormat } from "./section.ts";
 import { fillTemplate, makeTemplate } from "./template.ts";

@@ -33,6 +33,15 @@ export class EncodeError extends Error {
   }
 }
 
+/** Run `body` with `path` put before the path of any EncodeError it throws. */
+export function within<T>(path: string, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    throw error instanceof EncodeError ? error.within(path) : error;
+  }
+}
+
 /** A request that makes no sense: bad options, unreadable files, impossible combinations. */
 export class UsageError extends Error {
   override readonly name = "UsageError";

@@ -21,6 +21,7 @@ import {
   numberOf,
   type Ref,
   type Root,
+  refsOf,
   type StructNode,
 } from "./layout.ts";
 import { guidText, memberOf, readWord } from "./values.ts";
@@ -329,7 +330,7 @@ function planOf(root: Root): readonly Step[] {
   const places = new Map<string, { run: number; offset: number; node: FixedNode }>();
   const plan = stepsOf(root).map((step, i): Step => {
     if (!step.fixed)
-      return { node: step.node, prefix: `,${JSON.stringify(step.name)}:`, readers: new Map(refsIn(step.node).map((ref) => [ref, readerOf(ref, places)])) };
+      return { node: step.node, prefix: `,${JSON.stringify(step.name)}:`, readers: new Map(refsOf(step.node).map((ref) => [ref, readerOf(ref, places)])) };
     let offset = 0;
     for (const [name, node] of Object.entries(step.fixed.fields)) {
       places.set(name, { run: i, offset, node });
@@ -339,21 +340,6 @@ function planOf(root: Root): readonly Step[] {
   });
   plans.set(root, plan);
   return plan;
-}
-
-function refsIn(node: Node): Ref[] {
-  switch (node.kind) {
-    case "list":
-      return node.count ? [node.count] : [];
-    case "choice":
-      return [node.on];
-    case "window":
-      return [node.length, ...(node.item.kind === "choice" || node.item.kind === "list" ? refsIn(node.item) : [])];
-    case "blob":
-      return [node.length, node.until].filter((ref) => ref !== undefined);
-    default:
-      return [];
-  }
 }
 
 function readerOf(ref: Ref, places: ReadonlyMap<string, { run: number; offset: number; node: FixedNode }>): Reader {

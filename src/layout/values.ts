@@ -18,6 +18,17 @@ export function hexToBytes(hex: string): Uint8Array | undefined {
   return out;
 }
 
+/** Byte strings one after the other. */
+export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
+  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
+}
+
 /** `0x` and the number in hex, no leading zeros. */
 export const hexNumber = (value: number | bigint): string => `0x${value.toString(16)}`;
 
@@ -25,6 +36,9 @@ export const hexNumber = (value: number | bigint): string => `0x${value.toString
 export const GUID_ORDER = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15] as const;
 export const GUID_PATTERN = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$";
 const GUID = new RegExp(GUID_PATTERN);
+
+/** The GUID that names nothing. */
+export const ZERO_GUID = "00000000-0000-0000-0000-000000000000";
 
 /** 16 bytes as a lower-case GUID. */
 export function guidText(b: Uint8Array, at = 0): string {

@@ -4,9 +4,9 @@ import { FadtPointers } from "../acpi/fadt.ts";
 import type { GenericAddressInput } from "../acpi/generic-address.ts";
 import { Hest, type HestInput, NO_RELATED_SOURCE } from "../acpi/hest.ts";
 import type { NotificationInput } from "../acpi/notification.ts";
-import { RSDP_CHECKSUM, RSDP_EXTENDED_CHECKSUM, Rsdp, Rsdt, Xsdt } from "../acpi/root-tables.ts";
+import { RSDP_CHECKSUM, RSDP_EXTENDED_CHECKSUM, Rsdp, RsdpExtension, Rsdt, Xsdt } from "../acpi/root-tables.ts";
 import { CHECKSUM_OFFSET, TableHeader } from "../acpi/table-header.ts";
-import { EncodeError, encode, parse, spans } from "../layout/index.ts";
+import { EncodeError, encode, fieldOffset, parse, spans, within } from "../layout/index.ts";
 import type { Amount, BuildDescription, MachineLayout, PointerDescription, SourceDescription, TableDescription, TargetDescription } from "./description.ts";
 import { MACHINES } from "./description.ts";
 import { FILE, type FwCfgFile } from "./fw-cfg.ts";
@@ -21,13 +21,6 @@ const ALIGNMENT = { tables: 64, hardwareErrors: 8, rsdp: 16 };
 /** QEMU keeps every bit but the one it waits for. */
 const ACKNOWLEDGE = { preserve: 0xfffffffffffffffen, write: 1n };
 
-const within = <T>(path: string, body: () => T): T => {
-  try {
-    return body();
-  } catch (error) {
-    throw error instanceof EncodeError ? error.within(path) : error;
-  }
-};
 const wide = (amount: Amount): bigint => BigInt(amount);
 
 /** Reads a file the description names. */
@@ -108,9 +101,9 @@ function hestOf(sources: readonly SourceDescription[], identity: typeof QEMU_IDE
   return make(make(TableHeader.size).length);
 }
 
-/** Offset of a field of a layout's value, by its path. */
-function offsetOf(layout: { readonly kind: "struct" | "sequence" }, bytes: Uint8Array, path: string): number {
-  const span = spans(layout, parse(layout as typeof Hest, bytes)).find((candidate) => candidate.path === path);
+/** Offset of a field of a HEST, by its path. */
+function offsetOf(bytes: Uint8Array, path: string): number {
+  const span = spans(Hest, parse(Hest, bytes)).find((candidate) => candidate.path === path);
   if (!span) throw new EncodeError(path, "no such field");
   return span.offset;
 }
@@ -196,7 +189,7 @@ export function buildHandOff(description: BuildDescription, read: ReadFile): Han
       const pointers = slots.flatMap((slot, source): PointerDescription[] => {
         if (!slot) return [];
         const pointer = (path: string, offset: number) => ({
-          offset: offsetOf(Hest, bytes, path),
+          offset: offsetOf(bytes, path),
           size: REGISTER as 8,
           to: { file: FILE.hardwareErrors, offset },
         });
@@ -251,13 +244,13 @@ function addRsdp(builder: ScriptBuilder, oemId: string, xsdt: boolean, rootOffse
   builder.allocate(FILE.rsdp, bytes, ALIGNMENT.rsdp, "fSegment");
   const checksum = () => builder.addChecksum(FILE.rsdp, 0, RSDP_CHECKSUM.length, RSDP_CHECKSUM.offset);
   if (!xsdt) {
-    builder.addPointer(FILE.rsdp, offsetOf(Rsdp, bytes, "rsdtAddress"), 4, FILE.tables, rootOffset);
+    builder.addPointer(FILE.rsdp, fieldOffset(Rsdp, "rsdtAddress"), 4, FILE.tables, rootOffset);
     checksum();
     return;
   }
   // QEMU sums the first 20 bytes before it adds the pointer, which lies behind them.
   checksum();
-  builder.addPointer(FILE.rsdp, offsetOf(Rsdp, bytes, "extension.xsdtAddress"), 8, FILE.tables, rootOffset);
+  builder.addPointer(FILE.rsdp, fieldOffset(Rsdp, "extension") + fieldOffset(RsdpExtension, "xsdtAddress"), 8, FILE.tables, rootOffset);
   builder.addChecksum(FILE.rsdp, 0, RSDP_EXTENDED_CHECKSUM.length, RSDP_EXTENDED_CHECKSUM.offset);
 }
 
@@ -271,8 +264,7 @@ function tableStart(bytes: Uint8Array, path: string): { readonly signature: stri
 /** What QEMU patches in a FADT: 32-bit FACS and DSDT where there is a FACS, X_DSDT always. */
 function fadtPointers(signature: string, placed: readonly Placed[]): readonly PointerDescription[] {
   if (signature !== "FACP" || !placed.some((table) => table.signature === "DSDT")) return [];
-  const blank = new Uint8Array(FadtPointers.size);
-  const pointer = (field: string, size: 4 | 8, to: string) => ({ offset: offsetOf(FadtPointers, blank, field), size, to });
+  const pointer = (field: keyof typeof FadtPointers.fields, size: 4 | 8, to: string) => ({ offset: fieldOffset(FadtPointers, field), size, to });
   const narrow = placed.some((table) => table.signature === "FACS") ? [pointer("firmwareControl", 4, "FACS"), pointer("dsdt", 4, "DSDT")] : [];
   return [...narrow, pointer("extendedDsdt", 8, "DSDT")];
 }

@@ -1,8 +1,10 @@
 /** Rules for ERST and EINJ, whose instructions share a layout. */
+
 import { ENTRIES_OFFSET } from "../../acpi/erst.ts";
 import { TableHeader } from "../../acpi/table-header.ts";
+import { hexNumber } from "../../layout/index.ts";
 import type { Rule } from "../rule.ts";
-import { hex, type Table } from "../table.ts";
+import type { Table } from "../table.ts";
 
 interface Entry {
   readonly action: string | number;
@@ -84,7 +86,7 @@ export const actionRules: readonly Rule[] = [
     check: (table, report) => {
       for (const [i, { action }] of entriesOf(table).entries())
         if (typeof action === "number" && !(table.signature === "ERST" && action === RESERVED_ERST_ACTION))
-          report(`entries[${i}].action`, hex(action), "a defined action");
+          report(`entries[${i}].action`, hexNumber(action), "a defined action");
     },
   },
   {
@@ -96,7 +98,7 @@ export const actionRules: readonly Rule[] = [
     consumers: { spec: ["note", "reserves it"] },
     check: (table, report) => {
       for (const [i, { action }] of entriesOf(table).entries())
-        if (action === RESERVED_ERST_ACTION) report(`entries[${i}].action`, hex(action), "a defined action");
+        if (action === RESERVED_ERST_ACTION) report(`entries[${i}].action`, hexNumber(action), "a defined action");
     },
   },
   {
@@ -109,7 +111,7 @@ export const actionRules: readonly Rule[] = [
     fwts: ["ERSTIInvalidInstruction"],
     check: (table, report) => {
       for (const [i, { instruction }] of entriesOf(table).entries())
-        if (typeof instruction === "number") report(`entries[${i}].instruction`, hex(instruction), "a defined instruction");
+        if (typeof instruction === "number") report(`entries[${i}].instruction`, hexNumber(instruction), "a defined instruction");
     },
   },
   {

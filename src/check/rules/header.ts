@@ -1,8 +1,8 @@
 /** Rules for all tables: what stands in the header, and bytes that should be zero. */
 import { byteSum, CHECKSUM_OFFSET, TableHeader } from "../../acpi/table-header.ts";
-import type { Span } from "../../layout/index.ts";
+import { hexNumber, type Span } from "../../layout/index.ts";
 import type { Profile, Rule } from "../rule.ts";
-import { hex, leastLength, type Table } from "../table.ts";
+import { leastLength, type Table } from "../table.ts";
 
 const hasHeader = (table: Table) => table.signature !== "RSDP" && table.bytes.length >= TableHeader.size;
 /** Revisions each table is defined with. */
@@ -106,7 +106,7 @@ export const headerRules: readonly Rule[] = [
       if (!hasHeader(table) || table.signature === "FACS") return;
       // A length that makes no sense leaves only the bytes themselves to add up.
       const sum = byteSum(table.bytes, 0, table.length < TableHeader.size ? table.bytes.length : table.end);
-      if (sum !== 0) report("header.checksum", hex(table.bytes[CHECKSUM_OFFSET]!), hex((table.bytes[CHECKSUM_OFFSET]! - sum) & 255));
+      if (sum !== 0) report("header.checksum", hexNumber(table.bytes[CHECKSUM_OFFSET]!), hexNumber((table.bytes[CHECKSUM_OFFSET]! - sum) & 255));
     },
   },
   {
@@ -157,9 +157,9 @@ function nonZero({ node, value }: Span): string | undefined {
   if (node?.kind === "reserved") return value === undefined ? undefined : bytesText(value as Uint8Array);
   if (node?.kind === "bits") {
     const rest = (value as { rest?: bigint } | undefined)?.rest;
-    return rest === undefined ? undefined : `reserved bits ${hex(rest)}`;
+    return rest === undefined ? undefined : `reserved bits ${hexNumber(rest)}`;
   }
-  return node?.kind === "uint" && node.doc.startsWith("Reserved") && value !== 0 ? hex(value as number) : undefined;
+  return node?.kind === "uint" && node.doc.startsWith("Reserved") && value !== 0 ? hexNumber(value as number) : undefined;
 }
 
 /** Whether the firmware test suite looks at this reserved field (fwts 26.09 behaviour). */

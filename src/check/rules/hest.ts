@@ -2,10 +2,10 @@
 import { ErrorSource, HEST_SOURCES_OFFSET, NO_RELATED_SOURCE, SOURCE_TYPE } from "../../acpi/hest.ts";
 import { Notification } from "../../acpi/notification.ts";
 import { ErrorStatusBlockHeader } from "../../acpi/status-block.ts";
-import type { Root } from "../../layout/index.ts";
+import { fixedSize, hexNumber } from "../../layout/index.ts";
 import { readWord } from "../../layout/values.ts";
 import type { Report, Rule } from "../rule.ts";
-import { hex, type Table } from "../table.ts";
+import type { Table } from "../table.ts";
 
 /** A source as the rules see it; fields that were cut off are missing. */
 export interface Source {
@@ -83,8 +83,7 @@ const notificationOf = (source: Source) => source.value["notification"] as Notif
 const least = (type: number): { name: string; size: number } | undefined => {
   for (const [name, entry] of Object.entries(SOURCE_TYPE))
     if (entry[0] === type) {
-      const layout = ErrorSource.cases[name as keyof typeof SOURCE_TYPE] as unknown as Root;
-      return { name, size: Object.values(layout.fields).reduce((sum, field) => sum + ("size" in field ? field.size : 0), 0) };
+      return { name, size: fixedSize(ErrorSource.cases[name as keyof typeof SOURCE_TYPE]!) };
     }
   return undefined;
 };
@@ -123,7 +122,7 @@ export const hestRules: readonly Rule[] = [
       if (least(type)) return;
       // Bytes nobody counts are only in the way of those who walk to the end.
       if (whole.length >= count && count > 0) return;
-      report({ path: `sources[${whole.length}].type`, offset: end }, hex(type), "0, 1, 2 or 6 to 11");
+      report({ path: `sources[${whole.length}].type`, offset: end }, hexNumber(type), "0, 1, 2 or 6 to 11");
     },
   },
   {
@@ -311,7 +310,7 @@ export const hestRules: readonly Rule[] = [
     fwts: ["HESTInvalidHardwareErrorNotificationType"],
     check: eachSource((source, report) => {
       const type = notificationOf(source)?.type;
-      if (typeof type === "number") report(`${source.path}.notification.type`, hex(type), "0 to 11");
+      if (typeof type === "number") report(`${source.path}.notification.type`, hexNumber(type), "0 to 11");
     }),
   },
   {
@@ -389,7 +388,7 @@ export const hestRules: readonly Rule[] = [
       const { readAckPreserve: preserve, readAckWrite: write } = source.value as { readAckPreserve?: bigint; readAckWrite?: bigint };
       if (write === 0n) report(`${source.path}.readAckWrite`, "0x0", "the bits that say that the block is free");
       else if (write !== undefined && preserve !== undefined && (write & preserve) !== 0n)
-        report(`${source.path}.readAckPreserve`, `${hex(preserve)} keeps bits of ${hex(write)}`, "bits that are not written");
+        report(`${source.path}.readAckPreserve`, `${hexNumber(preserve)} keeps bits of ${hexNumber(write)}`, "bits that are not written");
     }),
   },
   {

@@ -1,10 +1,12 @@
 /** Rules for the boot error record table, the root tables and the CXL early discovery table. */
+
 import { HOST_BRIDGE_LENGTH } from "../../acpi/cedt.ts";
 import { RSDP_CHECKSUM, RSDP_EXTENDED_CHECKSUM } from "../../acpi/root-tables.ts";
 import { ErrorStatusBlockHeader } from "../../acpi/status-block.ts";
 import { byteSum } from "../../acpi/table-header.ts";
+import { hexNumber } from "../../layout/index.ts";
 import type { Rule } from "../rule.ts";
-import { hex, leastLength, type Table } from "../table.ts";
+import { leastLength, type Table } from "../table.ts";
 
 type Structure = { readonly type: string | number; readonly content?: Readonly<Record<string, unknown>>; readonly recordLength?: number };
 const structuresOf = (table: Table) => (table.value["structures"] as Structure[] | undefined) ?? [];
@@ -65,7 +67,7 @@ export const otherRules: readonly Rule[] = [
       ] as const) {
         if (table.bytes.length < length || (length > RSDP_CHECKSUM.length && table.value["revision"] === 0)) continue;
         const sum = byteSum(table.bytes, 0, length);
-        if (sum !== 0) report({ path, offset }, hex(table.bytes[offset]!), hex((table.bytes[offset]! - sum) & 255));
+        if (sum !== 0) report({ path, offset }, hexNumber(table.bytes[offset]!), hexNumber((table.bytes[offset]! - sum) & 255));
       }
     },
   },
@@ -104,7 +106,7 @@ export const otherRules: readonly Rule[] = [
     check: (table, report) => {
       const seen = new Set<unknown>();
       for (const [i, { address }] of ((table.value["entries"] as { address: number | bigint }[] | undefined) ?? []).entries()) {
-        if (seen.has(address)) report(`entries[${i}].address`, hex(address), "a table not listed before");
+        if (seen.has(address)) report(`entries[${i}].address`, hexNumber(address), "a table not listed before");
         seen.add(address);
       }
     },
@@ -124,7 +126,7 @@ export const otherRules: readonly Rule[] = [
         if (typeof version === "number") report(`structures[${i}].content.cxlVersion`, `${version}`, "0 or 1");
         const wanted = HOST_BRIDGE_LENGTH[version as keyof typeof HOST_BRIDGE_LENGTH];
         if (wanted !== undefined && content["length"] !== undefined && content["length"] !== wanted)
-          report(`structures[${i}].content.length`, hex(content["length"] as bigint), hex(wanted));
+          report(`structures[${i}].content.length`, hexNumber(content["length"] as bigint), hexNumber(wanted));
       }
     },
   },

@@ -1,9 +1,9 @@
 /** Rules for generic addresses, wherever they stand. */
 import { GenericAddress } from "../../acpi/generic-address.ts";
 import { checkRegister } from "../../guest/registers.ts";
-import { decode } from "../../layout/index.ts";
+import { decode, hexNumber } from "../../layout/index.ts";
 import type { Report, Rule } from "../rule.ts";
-import { hex, type Table } from "../table.ts";
+import type { Table } from "../table.ts";
 
 interface Register {
   /** Path of the structure. */
@@ -73,7 +73,7 @@ export const registerRules: readonly Rule[] = [
     check: each((register, report) => {
       const space = register.value.addressSpace;
       if (space !== "systemMemory" && space !== "systemIo")
-        report(`${register.path}.addressSpace`, typeof space === "number" ? hex(space) : space, "systemMemory or systemIo", refusal(register));
+        report(`${register.path}.addressSpace`, typeof space === "number" ? hexNumber(space) : space, "systemMemory or systemIo", refusal(register));
     }),
   },
   {
@@ -89,7 +89,7 @@ export const registerRules: readonly Rule[] = [
       if (size === "undefined" || typeof size === "number")
         report(
           `${register.path}.accessSize`,
-          typeof size === "number" ? hex(size) : "0",
+          typeof size === "number" ? hexNumber(size) : "0",
           "1 (byte) to 4 (qword)",
           refusal(register),
           typeof size === "number" && signature === "ERST" ? [] : ["fwts"],
@@ -137,7 +137,7 @@ export const registerRules: readonly Rule[] = [
     check: each((register, report) => {
       const verdict = checkRegister(register.value);
       if (verdict.ok && register.value.address % BigInt(verdict.size) !== 0n)
-        report(`${register.path}.address`, hex(register.value.address), `a multiple of ${verdict.size}`);
+        report(`${register.path}.address`, hexNumber(register.value.address), `a multiple of ${verdict.size}`);
     }),
   },
 ];

@@ -5,6 +5,7 @@ import {
   blob,
   bytes,
   choice,
+  concatBytes,
   encode,
   gap,
   hex,
@@ -81,10 +82,7 @@ const FirmwareError = struct("NVIDIA Firmware Error", 88, SOURCE, {
 function payloadOf(body: NvidiaError): Uint8Array {
   const pairs = encode(sequence("Registers", SOURCE, { registers: list(RegisterPair, "Registers") }), { registers: body.registers ?? [] });
   const rest = body.spare ?? new Uint8Array(0);
-  const out = new Uint8Array(pairs.length + rest.length);
-  out.set(pairs);
-  out.set(rest, pairs.length);
-  return out;
+  return concatBytes([pairs, rest]);
 }
 
 function explainError(body: NvidiaError): readonly Tree[] {

@@ -1,5 +1,5 @@
 /** Processor identification registers in words. */
-const hex = (value: number) => `0x${value.toString(16)}`;
+import { hexNumber } from "../../layout/index.ts";
 
 /** Family, model and stepping from CPUID function 1 EAX (Intel SDM volume 2, CPUID). */
 export function cpuidWords(eax: bigint): string {
@@ -8,7 +8,7 @@ export function cpuidWords(eax: bigint): string {
   const family = baseFamily === 15 ? baseFamily + ((value >> 20) & 255) : baseFamily;
   const baseModel = (value >> 4) & 15;
   const model = baseFamily === 6 || baseFamily === 15 ? ((value >> 16) & 15) * 16 + baseModel : baseModel;
-  return `family ${hex(family)}, model ${hex(model)}, stepping ${value & 15}`;
+  return `family ${hexNumber(family)}, model ${hexNumber(model)}, stepping ${value & 15}`;
 }
 
 const IMPLEMENTERS: Readonly<Record<number, string>> = {
@@ -54,9 +54,9 @@ export function midrWords(midr: bigint): string {
   const value = Number(midr & 0xffffffffn);
   const implementer = value >>> 24;
   const part = (value >> 4) & 0xfff;
-  const name = IMPLEMENTERS[implementer] ?? `implementer ${hex(implementer)}`;
+  const name = IMPLEMENTERS[implementer] ?? `implementer ${hexNumber(implementer)}`;
   const partName = implementer === 0x41 ? ARM_PARTS[part] : undefined;
-  return `${name} ${partName ?? `part ${hex(part)}`} r${(value >> 20) & 15}p${value & 15}`;
+  return `${name} ${partName ?? `part ${hexNumber(part)}`} r${(value >> 20) & 15}p${value & 15}`;
 }
 
 /** The affinity fields of MPIDR_EL1, most significant first: `0.0.2.1`. */

@@ -1,7 +1,6 @@
 /** Project Mu's telemetry section (microsoft/mu_plus MsWheaPkg). */
 
-import { bits, guid, hexNumber, orZero, type Parsed, reserved, type SectionType, struct, u64, valueLabel } from "../../layout/index.ts";
-import { ZERO_GUID } from "../record.ts";
+import { bits, guid, hexNumber, orZero, type Parsed, reserved, type SectionType, struct, u64, valueLabel, ZERO_GUID } from "../../layout/index.ts";
 
 const CODE_CLASS = { computingUnit: 0, peripheral: 1, ioBus: [2, "I/O bus"], software: 3 } as const;
 
