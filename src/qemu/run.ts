@@ -81,6 +81,8 @@ const SAME_AGAIN = 10_800;
 /** Milliseconds within which a report is printed after the acknowledgement, and what may follow it. */
 const REPORT = 3_000;
 const SETTLE = 300;
+/** Records of one burst that are followed. */
+const MOST_FOLLOWED = 5;
 /** Milliseconds a record that no driver looks for is watched. */
 const UNSEEN = 1_500;
 const PANIC = 8_000;
@@ -167,6 +169,9 @@ class RealRun {
   #bound: ReadonlySet<number> = new Set();
   #handedOff = false;
   #reports = 0;
+  /** The block as it was written last, and where the guest's output was before. */
+  #written: Uint8Array = new Uint8Array(0);
+  #before = 0;
   #fatal = false;
   #ended = false;
 
@@ -275,7 +280,10 @@ class RealRun {
             ? inHestAsQemu(memory, address, blockLength)
             : inHest(memory, address),
       policy: this.#policy.recording,
-      report: ({ kind, text }) => this.#say("monitor", kind === "written" ? "memory" : undefined, kind, text, kind === "refused" || kind === "dropped"),
+      report: ({ kind, text, block }) => {
+        if (kind === "written" && block) this.#written = block;
+        this.#say("monitor", kind === "written" ? "memory" : undefined, kind, text, kind === "refused" || kind === "dropped");
+      },
     });
   }
 
@@ -305,11 +313,11 @@ class RealRun {
     const block =
       event.block !== undefined ? hexToBytes(event.block) : memory ? memoryRecord({ ...memory, physicalAddress: big(memory.physicalAddress) }) : undefined;
     if (!block) throw new UsageError(`event at ${at} ms: a record needs a block or a memory error`);
-    for (let i = 0; i < (event.times ?? 1) && !this.#ended; i++)
-      await this.#handle({ kind: "record", block, source: event.source, notification: event.notification });
+    await this.#handle({ kind: "record", block, source: event.source, notification: event.notification }, event.times);
   }
 
-  async #handle(error: HostError): Promise<void> {
+  /** @param times how many of it come at once. */
+  async #handle(error: HostError, times = 1): Promise<void> {
     const decision = decide(this.#policy, error, {
       ras: this.#scenario.machine?.ras !== false,
       handedOff: this.#handedOff,
@@ -325,22 +333,40 @@ class RealRun {
       this.#skipped.push(
         `machine check for ${hexNumber(decision.machineCheck.address)}: its report comes from the processor's driver, of which nothing is predicted`,
       );
-    if (decision.record) await this.#record(decision.record.source, decision.record.block, decision.notification);
+    if (decision.record) await this.#record(decision.record.source, decision.record.block, decision.notification, times);
     if (decision.end) {
       this.#ended = true;
       this.#say("monitor", undefined, decision.end, "the monitor would end the machine here", true);
     }
   }
 
-  async #record(source: number, block: Uint8Array, notification: NotificationName | undefined): Promise<void> {
-    const corrected = block.length >= ErrorStatusBlockHeader.size && decode(ErrorStatusBlockHeader, block).errorSeverity === "corrected";
-    await this.#pace(corrected, block);
-    const mark = this.#machine.output.length;
-    const written = Date.now();
-    if (this.#device.record(source, block) !== "written") {
+  async #record(source: number, block: Uint8Array, notification: NotificationName | undefined, times: number): Promise<void> {
+    await this.#pace(block);
+    this.#before = this.#machine.output.length;
+    const outcomes = Array.from({ length: times }, () => this.#device.record(source, block));
+    if (outcomes[0] !== "written") {
       this.#records.push({ title: `source ${source}: not written`, source, block, lines: [], expectedToBeSeen: false });
       return;
     }
+    await this.#follow(source, notification);
+    const waiting = () => this.#device.state.get(source)?.queue ?? [];
+    for (let followed = 1; waiting().length > 0 && this.#machine.running; followed++) {
+      if (followed === MOST_FOLLOWED) {
+        this.#skipped.push(`${waiting().length} more waiting records of source ${source}: ${followed} were followed`);
+        return;
+      }
+      await this.#pace(waiting()[0]!.block);
+      this.#before = this.#machine.output.length;
+      if (this.#device.service().length === 0) return;
+      await this.#follow(source, notification);
+    }
+  }
+
+  /** Raise the notification of the record that was written last, and see what the guest does. */
+  async #follow(source: number, notification: NotificationName | undefined): Promise<void> {
+    const mark = this.#before;
+    const block = this.#written;
+    const written = Date.now();
     const place = this.#located.find(({ id }) => id === source);
     const type = notification ?? (place?.notification?.type as NotificationName | undefined) ?? "polled";
     const vector = place?.notification?.vector ?? 0;
@@ -363,7 +389,7 @@ class RealRun {
     const acknowledgedAfter = await this.#watch(source, written, seen, fatal, predicted.length, mark);
     const printed = plainLines(this.#machine.output.slice(mark)).filter(isReport);
     this.#reports += new Set(printed.flatMap((line) => /^\{([0-9]+)\}/.exec(line)?.[1] ?? [])).size;
-    this.#writtenBefore.push({ at: Date.now(), corrected, bytes: String(block) });
+    this.#writtenBefore.push({ at: Date.now(), corrected: isCorrected(block), bytes: String(block) });
     this.#records.push({
       title: `source ${source}, ${block.length} bytes`,
       source,
@@ -376,9 +402,9 @@ class RealRun {
   }
 
   /** Two reports of a class in five seconds are printed, and the same one not twice in ten: wait for the kernel's patience. */
-  async #pace(corrected: boolean, block: Uint8Array): Promise<void> {
+  async #pace(block: Uint8Array): Promise<void> {
     const bytes = String(block);
-    const ofClass = this.#writtenBefore.filter((before) => before.corrected === corrected);
+    const ofClass = this.#writtenBefore.filter((before) => before.corrected === isCorrected(block));
     const same = this.#writtenBefore.findLast((before) => before.bytes === bytes);
     const until = Math.max(
       (ofClass.at(-RATE.reports)?.at ?? Number.NEGATIVE_INFINITY) + RATE.milliseconds,
@@ -422,4 +448,6 @@ class RealRun {
   }
 }
 
-const isFatal = (block: Uint8Array): boolean => block.length >= ErrorStatusBlockHeader.size && decode(ErrorStatusBlockHeader, block).errorSeverity === "fatal";
+const severityOf = (block: Uint8Array) => (block.length >= ErrorStatusBlockHeader.size ? decode(ErrorStatusBlockHeader, block).errorSeverity : undefined);
+const isFatal = (block: Uint8Array): boolean => severityOf(block) === "fatal";
+const isCorrected = (block: Uint8Array): boolean => severityOf(block) === "corrected";
