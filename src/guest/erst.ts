@@ -9,7 +9,7 @@ import type { RegisterSpaces } from "./registers.ts";
 const LENGTH = fieldOffset(RecordHeader, "recordLength");
 const PERSISTENCE = fieldOffset(RecordHeader, "persistenceInformation");
 /** What the kernel leaves in the persistence information of a record it stored. */
-const Mark = struct("Mark of a stored record", 6, "Linux drivers/acpi/apei/erst.c", { signature: text(2, "Always ER"), reserved: u32("Zero") });
+export const Mark = struct("Mark of a stored record", 6, "Linux drivers/acpi/apei/erst.c", { signature: text(2, "Always ER"), reserved: u32("Zero") });
 /** Times the kernel asks whether a busy platform is done. */
 const PATIENCE = 10_000;
 

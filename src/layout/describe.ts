@@ -1,6 +1,6 @@
-/** What can be said about a layout without running it: byte map, JSON Schema, reference table. */
+/** What can be said about a layout without running it: byte map and JSON Schema. */
 import { choiceKey, variantOf } from "./encode.ts";
-import { type BitMember, bitRange, type EnumNode, fieldLabel, isFixed, type Kind, type Node, type NodeOf, numberOf, type Root } from "./layout.ts";
+import { type BitMember, bitRange, isFixed, type Kind, type Node, type NodeOf, type Root } from "./layout.ts";
 import { TIMESTAMP_PATTERN } from "./timestamp.ts";
 import { GUID_PATTERN } from "./values.ts";
 
@@ -135,56 +135,3 @@ const schemaOf = (node: Node): Schema => ({ description: node.doc, ...(schema[no
 
 /** JSON Schema (2020-12 vocabulary) of a layout's JSON form. */
 export const jsonSchema = (layout: { readonly kind: "struct" | "sequence" }): Schema => schemaOf(layout as Root);
-
-// ---- reference table ----
-
-const extent: { readonly [K in Kind]: (node: NodeOf<K>) => string } = {
-  uint: (node) => `${node.size}`,
-  enum: (node) => `${node.size}`,
-  bits: (node) => `${node.size}`,
-  guid: () => "16",
-  text: (node) => `${node.size}`,
-  timestamp: () => "8",
-  bytes: (node) => `${node.size}`,
-  reserved: (node) => `${node.size}`,
-  array: (node) => `${node.size}`,
-  struct: (node) => `${node.size}`,
-  sequence: () => "…",
-  list: (node) => (node.count ? `× ${fieldLabel(node.count.path)}` : "× …"),
-  choice: (node) => `by ${fieldLabel(node.on.path)}`,
-  variant: (node) => `by ${fieldLabel(node.tag)}`,
-  window: (node) =>
-    `${fieldLabel(node.length.path)}${node.length.scale === 1 ? "" : ` × ${node.length.scale}`}${node.length.bias === 0 ? "" : ` ${node.length.bias < 0 ? "−" : "+"} ${Math.abs(node.length.bias)}`}`,
-  blob: (node) => (node.length ? fieldLabel(node.length.path) : node.until ? `to ${fieldLabel(node.until.path)}` : "…"),
-  padding: (node) => `to ${node.to}`,
-};
-
-const meaning = (node: Node): string => {
-  if (node.kind === "enum") return `${node.doc}: ${listNames(node)}`;
-  if (node.kind === "bits")
-    return `${node.doc}: ${Object.entries(node.members)
-      .map(([name, member]) => `${bitText(member)} ${name}`)
-      .join(", ")}`;
-  return node.doc;
-};
-const listNames = (node: EnumNode) =>
-  Object.entries(node.names)
-    .map(([name, entry]) => `${numberOf(entry)} ${name}`)
-    .join(", ");
-function bitText(member: BitMember): string {
-  const [low, width] = bitRange(member);
-  return width === 1 ? `bit ${low}` : `bits ${low + width - 1}:${low}`;
-}
-
-/** A layout as a Markdown table: offset (from the last field of variable size), size, field, meaning. */
-export function referenceTable(layout: { readonly kind: "struct" | "sequence" }): string {
-  const lines = ["| Offset | Size | Field | Meaning |", "|--:|--:|---|---|"];
-  let at: number | undefined = 0;
-  for (const [name, field] of Object.entries((layout as Root).fields) as [string, Node][]) {
-    lines.push(
-      `| ${at === undefined ? "" : `0x${at.toString(16).padStart(2, "0")}`} | ${(extent[field.kind] as (node: Node) => string)(field)} | ${name} | ${meaning(field)} |`,
-    );
-    at = at !== undefined && isFixed(field) ? at + field.size : undefined;
-  }
-  return lines.join("\n");
-}

@@ -1,6 +1,6 @@
 export { completed, withValidation } from "./build.ts";
 export { decode, type ParseContext, parse } from "./decode.ts";
-export { hexBytes, jsonSchema, referenceTable, type Schema, type Span, spans } from "./describe.ts";
+export { hexBytes, jsonSchema, type Schema, type Span, spans } from "./describe.ts";
 export { encode } from "./encode.ts";
 export { DecodeError, EncodeError, type Finding, UsageError, within } from "./errors.ts";
 export type { Format } from "./format.ts";
@@ -8,6 +8,7 @@ export { fromJson, type Json, toJson } from "./json.ts";
 export { writeJson } from "./json-bytes.ts";
 export { JsonSink, type Literal, literal } from "./json-text.ts";
 export * from "./layout.ts";
+export { type NameOf, referenceTable } from "./reference.ts";
 export * from "./section-registry.ts";
 export { fieldTrees, isVouched, leafText, printable, type Tree, treeLines } from "./text.ts";
 export { timestampBytes, timestampText } from "./timestamp.ts";

@@ -33,13 +33,13 @@ export const CrashLogHeader = struct("Intel Crash Log Header", 8, SOURCE, {
   extendedSize: u16("Double words more"),
 });
 /** Header types from 2 on go on with the time and the reason. */
-const CrashLogReason = sequence("Intel Crash Log Reason", SOURCE, {
+export const CrashLogReason = sequence("Intel Crash Log Reason", SOURCE, {
   timestamp: u64("Time stamp counter"),
   agentVersion: hex(u32("Version of the agent that collected it")),
   reason: hex(u32("Why it was collected")),
 });
-const CrashLogCompletion = sequence("Intel Crash Log Completion", SOURCE, { completion: bits(4, "Whether the collection was complete", { complete: 31 }) });
-const CrashLogDie = sequence("Intel Crash Log Die", SOURCE, { die: u8("Die"), socket: u8("Processor socket") });
+export const CrashLogCompletion = sequence("Intel Crash Log Completion", SOURCE, { completion: bits(4, "Whether the collection was complete", { complete: 31 }) });
+export const CrashLogDie = sequence("Intel Crash Log Die", SOURCE, { die: u8("Die"), socket: u8("Processor socket") });
 const BY_HEADER_TYPE: Readonly<Record<number, typeof CrashLogCompletion | typeof CrashLogDie>> = {
   3: CrashLogCompletion,
   5: CrashLogCompletion,

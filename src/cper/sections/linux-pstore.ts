@@ -35,7 +35,7 @@ export const LinuxMachineCheck = sequence("Linux Machine Check", SOURCE, {
 });
 export type LinuxMachineCheck = Parsed<typeof LinuxMachineCheck>;
 
-const Newer = sequence("Linux Machine Check, newer fields", SOURCE, {
+export const Newer = sequence("Linux Machine Check, newer fields", SOURCE, {
   syndrome: u64("MCA_SYND"),
   ipId: u64("MCA_IPID"),
   ppin: u64("Protected processor inventory number"),

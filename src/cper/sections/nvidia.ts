@@ -60,13 +60,13 @@ const ChannelInfo = struct("Memory Channel", 8, SOURCE, {
   errorCount: u32("Errors of the channel"),
   state: bits(4, "State of the channel", { enabled: 0, spare: 1, disabledPermanently: 2, disabledReason: { at: [3, 2], names: DISABLED_REASON } }),
 });
-const ChannelInfos = sequence("Memory Channels", SOURCE, {
+export const ChannelInfos = sequence("Memory Channels", SOURCE, {
   channels: list(struct("Memory Channel Entry", 16, SOURCE, { address: u64("Channel"), info: ChannelInfo }), "Channels"),
 });
 
-const RetiredPages = struct("Retired Pages", 8, SOURCE, { channel: u32("Channel"), badPages: u32("Bad pages") });
+export const RetiredPages = struct("Retired Pages", 8, SOURCE, { channel: u32("Channel"), badPages: u32("Bad pages") });
 /** What stands in place of the registers under signature FWERROR. */
-const FirmwareError = struct("NVIDIA Firmware Error", 88, SOURCE, {
+export const FirmwareError = struct("NVIDIA Firmware Error", 88, SOURCE, {
   firmware: text(8, "Firmware that began the error"),
   checkpoint: u64("Checkpoint of the task"),
   mb1ErrorCode: u64("Error code of the MB1 boot loader"),
