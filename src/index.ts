@@ -1,34 +1,22 @@
-/** The public API. The library part runs in a browser: nothing here imports `node:` modules. */
-export * from "./acpi/action-entry.ts";
-export * from "./acpi/asl.ts";
-export * from "./acpi/bert.ts";
-export * from "./acpi/build-tables.ts";
-export * from "./acpi/cedt.ts";
-export * from "./acpi/einj.ts";
-export * from "./acpi/erst.ts";
-export * from "./acpi/fadt.ts";
-export * from "./acpi/generic-address.ts";
-export * from "./acpi/hest.ts";
-export * from "./acpi/notification.ts";
-export * from "./acpi/root-tables.ts";
-export * from "./acpi/status-block.ts";
-export * from "./acpi/table-format.ts";
-export * from "./acpi/table-header.ts";
+/**
+ * The public API: a namespace for each room, and by itself what most programs need of them.
+ * The library part runs in a browser: nothing here imports `node:` modules.
+ */
+export { aslSource } from "./acpi/asl.ts";
+export { buildTable } from "./acpi/build-tables.ts";
+export * as acpi from "./acpi/index.ts";
+export { buildErrorStatusBlock, type ErrorStatusBlock, encodeErrorStatusBlock, parseErrorStatusBlock, statusBlockFormat } from "./acpi/status-block.ts";
 export * as arm64 from "./arm64/index.ts";
 export { type CheckInput, type CheckOptions, type CheckResult, check, RULES, ruleById } from "./check/check.ts";
 export { explainText, jsonReport, junitReport, sarifReport, textReport } from "./check/report.ts";
 export { type CheckFinding, PROFILES, type Profile, type RuleData } from "./check/rule.ts";
-export * from "./cper/guids.ts";
-export * from "./cper/machine-check/index.ts";
-export * from "./cper/record.ts";
-export * from "./cper/record-codec.ts";
-export * from "./cper/registry.ts";
+export * as cper from "./cper/index.ts";
+export { bankSummary } from "./cper/machine-check/index.ts";
+export { buildRecord, type CperRecord, cperFormat, encodeRecord, parseRecord, type SectionInput } from "./cper/record-codec.ts";
+export { sectionTypes } from "./cper/registry.ts";
 export * as sections from "./cper/sections/index.ts";
-export * from "./cper/whea-event/format.ts";
-export * from "./firmware/boot.ts";
-export * from "./firmware/consequence.ts";
-export * from "./firmware/error-sources.ts";
-export { type OsTable, type OsView, osView } from "./firmware/os-view.ts";
+export { type BootOptions, type BootResult, boot } from "./firmware/boot.ts";
+export * as firmware from "./firmware/index.ts";
 export { type HestProbe, type HestProbeOptions, probeHest } from "./guest/hest-probe.ts";
 export * as guest from "./guest/index.ts";
 export * from "./guest/report/report.ts";
@@ -39,16 +27,33 @@ export { Dice, type GeneratedForm, generate, generateBytes } from "./input/gener
 export { leavesOf } from "./input/leaves.ts";
 export { checkDocument } from "./input/schema-check.ts";
 export { schemas } from "./input/schemas.ts";
-export * from "./layout/index.ts";
-export * from "./loader/build.ts";
-export * from "./loader/commands.ts";
-export * from "./loader/description.ts";
-export * from "./loader/fw-cfg.ts";
-export * from "./loader/rules.ts";
-export * from "./loader/script.ts";
-export * from "./loader/script-builder.ts";
-export * from "./machine/allocator.ts";
-export * from "./machine/fw-cfg-device.ts";
-export * from "./machine/machines.ts";
-export * from "./machine/memory.ts";
+export * as layout from "./layout/index.ts";
+export {
+  completed,
+  type Decoded,
+  DecodeError,
+  decode,
+  type Encodable,
+  EncodeError,
+  encode,
+  type Finding,
+  type Format,
+  fieldTrees,
+  fromJson,
+  type Json,
+  jsonSchema,
+  type Parsed,
+  parse,
+  SectionRegistry,
+  type SectionType,
+  spans,
+  toJson,
+  treeLines,
+  UsageError,
+  withValidation,
+} from "./layout/index.ts";
+export { buildHandOff, type HandOff, type ReadFile } from "./loader/build.ts";
+export type { BuildDescription } from "./loader/description.ts";
+export * as loader from "./loader/index.ts";
+export * as machine from "./machine/index.ts";
 export * as scenario from "./scenario/index.ts";

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { Hest } from "../../src/acpi/hest.ts";
 import { type HestProbeOptions, probeHest, type TableCarrier } from "../../src/guest/hest-probe.ts";
-import { encode, Hest } from "../../src/index.ts";
+import { encode } from "../../src/layout/index.ts";
 import { describeShared, shared, sharedNames, sharedText } from "../support/shared.ts";
 
 const FOLDER = "guest/oracle/hest";

@@ -9,14 +9,14 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { buildTable, check, jsonReport, junitReport, qemuErst, sarifReport, textReport } from "../../dist/index.js";
+import { acpi, buildTable, check, jsonReport, junitReport, sarifReport, textReport } from "../../dist/index.js";
 
 const LONGEST_MILLISECONDS = 1000;
 const LARGEST_SEED = 4000;
 const { values } = parseArgs({ options: { count: { type: "string", default: "200000" }, seed: { type: "string", default: "1" } } });
 const shared = process.env.APEI_SHARED ?? fileURLToPath(new URL("../../../shared/", import.meta.url));
 
-const seeds = [buildTable("BERT", { bootErrorRegionLength: 64, bootErrorRegion: "0x1000" }), qemuErst(0xfebfe000n)];
+const seeds = [buildTable("BERT", { bootErrorRegionLength: 64, bootErrorRegion: "0x1000" }), acpi.qemuErst(0xfebfe000n)];
 for (const folder of ["captures/tables-good", "captures/tables-bad", "corpus/acpi-other", "corpus/acpi-linuxhw", "corpus/acpi-fwts", "guest/oracle/hest"]) {
   if (!existsSync(join(shared, folder))) continue;
   for (const name of readdirSync(join(shared, folder)))
