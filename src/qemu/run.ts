@@ -8,11 +8,11 @@ import { probeHest } from "../guest/hest-probe.ts";
 import { linuxBootReport, linuxReport, QEMU_MEMORY_DEVICES } from "../guest/report/report.ts";
 import { ErrorSourceDevice, type SourceLocation } from "../host/error-source.ts";
 import { inHardwareErrors, inHest, inHestAsQemu, sourcesOf } from "../host/locate.ts";
-import { memoryRecord } from "../host/memory-record.ts";
 import { decide, type ErrorAddress, type HostError, type MonitorPolicy } from "../host/monitor.ts";
 import { decode, fieldOffset, hexNumber, hexToBytes, UsageError } from "../layout/index.ts";
 import type { SourceDescription } from "../loader/description.ts";
 import { sourcesFor } from "../scenario/machine.ts";
+import { recordOf } from "../scenario/record.ts";
 import { policyOf } from "../scenario/runner.ts";
 import type { Moment, Number64, RecordEvent, Scenario } from "../scenario/schema.ts";
 import { type Lane, Timeline, type TimelineEntry } from "../scenario/timeline.ts";
@@ -294,6 +294,8 @@ class RealRun {
       const { code, inRam, physicalAddress, virtualAddress, addressLsb } = moment.sigbus;
       const address: ErrorAddress = { physical: big(physicalAddress), virtual: big(virtualAddress), lsb: addressLsb };
       await this.#handle({ kind: "sigbus", code, address, ...(inRam !== undefined && { inRam }) });
+    } else if (moment.seaExit?.claimedByHost) {
+      this.#skipped.push(`seaExit at ${moment.at} ms: the host's own firmware has it, so it never gets to a monitor`);
     } else if (moment.seaExit) {
       const { guestPhysicalAddress, guestVirtualAddress } = moment.seaExit;
       await this.#handle({ kind: "seaExit", address: { physical: big(guestPhysicalAddress), virtual: big(guestVirtualAddress) } });
@@ -309,10 +311,8 @@ class RealRun {
   }
 
   async #userRecord(event: RecordEvent, at: number): Promise<void> {
-    const { memory } = event;
-    const block =
-      event.block !== undefined ? hexToBytes(event.block) : memory ? memoryRecord({ ...memory, physicalAddress: big(memory.physicalAddress) }) : undefined;
-    if (!block) throw new UsageError(`event at ${at} ms: a record needs a block or a memory error`);
+    const block = recordOf(event);
+    if (!block) throw new UsageError(`event at ${at} ms: a record needs a block, sections or a memory error`);
     await this.#handle({ kind: "record", block, source: event.source, notification: event.notification }, event.times);
   }
 
