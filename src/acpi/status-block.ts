@@ -35,6 +35,7 @@ import {
   sectionBodySpans,
   sectionBodyToJson,
   sectionBodyTree,
+  sectionTitle,
   spans,
   struct,
   type Tree,
@@ -359,7 +360,7 @@ export const statusBlockFormat = (registry: SectionRegistry): Format<ErrorStatus
     ...block.entries.map(
       (entry, i): Tree => ({
         label: `data entry ${i}`,
-        text: entry.body?.type?.title ?? `unknown type ${entry.header.sectionType}`,
+        ...sectionTitle(entry.body?.type, entry.header.sectionType),
         children: [
           { label: "header", children: fieldTrees(entryHeaderLayout(entry.header.revision), entry.header) },
           ...(entry.body ? [{ label: "error data", children: sectionBodyTree(entry.body) }] : []),

@@ -27,6 +27,7 @@ import {
   sectionBodySpans,
   sectionBodyToJson,
   sectionBodyTree,
+  sectionTitle,
   spans,
   type Tree,
   toJson,
@@ -353,7 +354,7 @@ export const cperFormat = (registry: SectionRegistry = sectionTypes): Format<Cpe
     ...record.sections.map(
       (section, i): Tree => ({
         label: `section ${i}`,
-        text: section.body?.type?.title ?? `unknown type ${section.descriptor.sectionType}`,
+        ...sectionTitle(section.body?.type, section.descriptor.sectionType),
         children: [
           {
             label: "section descriptor",

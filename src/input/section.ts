@@ -12,6 +12,7 @@ import {
   sectionBodySpans,
   sectionBodyToJson,
   sectionBodyTree,
+  sectionTitle,
 } from "../layout/index.ts";
 import { GUID_PATTERN } from "../layout/values.ts";
 
@@ -60,6 +61,9 @@ export const sectionFormat = (nameOrGuid: string, registry: SectionRegistry): Fo
       const words = body.type?.summary && !(body.value instanceof Uint8Array) ? body.type.summary(body.value as never) : "";
       return [body.type?.title ?? `Section of unknown type ${sectionType}`, words].filter((part) => part !== "").join(": ");
     },
-    tree: ({ body }) => sectionBodyTree(body),
+    tree: ({ sectionType, body }) => {
+      const { text, note } = sectionTitle(body.type, sectionType);
+      return [...(note === undefined ? [] : [{ label: "section", text, note }]), ...sectionBodyTree(body)];
+    },
   };
 };

@@ -144,6 +144,12 @@ export function sectionBodySpans(body: SectionBody, path: string, offset: number
   return raw.length > 0 ? [{ path, offset, size: raw.length, node: undefined, value: raw }] : [];
 }
 
+/** What stands behind the number of a section: its type's title, with a remark where its layout is second-hand. */
+export function sectionTitle(type: SectionType | undefined, guid: string): { readonly text: string; readonly note?: string } {
+  if (!type) return { text: `unknown type ${guid}` };
+  return { text: type.title, ...(type.secondHand !== undefined && { note: "layout from second-hand sources" }) };
+}
+
 export function sectionBodyTree(body: SectionBody): readonly Tree[] {
   if (!body.type) return [{ label: "raw bytes", text: bytesToHex(body.value as Uint8Array) }];
   return [...fieldTrees(body.type.layout, body.value), ...(body.type.explain?.(body.value as never) ?? [])];

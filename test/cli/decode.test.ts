@@ -34,6 +34,19 @@ describe("decode and encode", () => {
     expect(err).toMatch(/record\.bin: taken for common platform error record, 273 bytes/);
     expect(exit).toBe(0);
   });
+  test("a section whose layout is second-hand says so, in a record, in a block and alone", async () => {
+    const gb10 = hex`4b3f1e3c 1a1e df43 af28 59820e958e3c`; // 3c1e3f4b-1e1a-43df-af28-59820e958e3c
+    const record = RECORD.slice();
+    record.set(gb10, 144); // UEFI 2.11 N.2.2: descriptor + 16
+    expect((await apei(["decode", "-"], record)).out).toMatch(/\nsection 0: MediaTek\/NVIDIA GB10 error \(layout from second-hand sources\)\n/);
+    const block = hex`
+      12000000 00000000 00000000 4c000000 02000000   # corrected, 1 entry of 76 bytes
+      4b3f1e3c1a1edf43af2859820e958e3c 02000000 0003 00 00 04000000 00000000000000000000000000000000 0000000000000000000000000000000000000000 0000000000000000
+      01020304
+    `;
+    expect((await apei(["decode", "-"], block)).out).toMatch(/\ndata entry 0: MediaTek\/NVIDIA GB10 error \(layout from second-hand sources\)\n/);
+    expect((await apei(["decode", "-", "--section", "gb10"], hex`01020304`)).out).toMatch(/\nsection: MediaTek\/NVIDIA GB10 error \(layout from second-hand/);
+  });
   test("control characters of a record do not reach the terminal", async () => {
     const bytes = RECORD.slice();
     bytes.set([0x1b, 0x5b, 0x32, 0x4a], 252); // FRU text (UEFI 2.11 N.2.2: descriptor + 52) that would clear the screen

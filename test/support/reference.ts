@@ -100,12 +100,10 @@ export interface ReferenceInput {
   readonly pages: readonly Page[];
   readonly modules: readonly Module[];
   readonly registry: SectionRegistry;
-  /** What the package exports: names to use in code. */
-  readonly api: object;
   readonly formats: readonly { readonly name: string; readonly title: string }[];
 }
 
-export function referenceOf({ pages, modules, registry, api, formats }: ReferenceInput): Reference {
+export function referenceOf({ pages, modules, registry, formats }: ReferenceInput): Reference {
   const found = modules
     .map(({ path, exports }) => ({ path, layouts: layoutsIn(exports).map(([, layout]) => layout) }))
     .filter(({ layouts }) => layouts.length > 0);
@@ -115,8 +113,9 @@ export function referenceOf({ pages, modules, registry, api, formats }: Referenc
     const layout = type.layout as unknown as Root;
     typesOf.set(layout, [...(typesOf.get(layout) ?? []), type]);
   }
-  const inCode = new Once<string>();
-  for (const [path, layout] of layoutsIn(api, 2)) inCode.set(layout, path);
+  const inCode = new Once<{ readonly name: string; readonly file: string }>();
+  for (const { path, exports } of modules)
+    for (const [name, layout] of layoutsIn(exports, 1)) if (!inCode.get(layout)) inCode.set(layout, { name, file: `src/${path}.ts` });
 
   // A structure stands where its module does, below the first structure of the same page that holds it.
   const homes = new Once<Page>();
@@ -176,7 +175,7 @@ export function referenceOf({ pages, modules, registry, api, formats }: Referenc
     return [
       `${"#".repeat(entry.level)} ${layout.name}`,
       "",
-      `${bytesText(layout)}. Source: ${layout.doc}.${code === undefined ? "" : ` In code: \`${code}\`.`}`,
+      `${bytesText(layout)}. Source: ${layout.doc}.${code === undefined ? "" : ` In code: \`${code.name}\` of [${code.file}](../../${code.file}).`}`,
       ...types.flatMap((type) => [
         "",
         `Section type \`${type.name}\`, ${type.title}${type.length === undefined ? "" : `, for bodies of ${type.length} bytes`}: ${type.guids.map((guid) => `\`${guid}\``).join(", ")}`,
@@ -192,7 +191,7 @@ export function referenceOf({ pages, modules, registry, api, formats }: Referenc
     const alike = (name: string) => shown.filter(({ layout }) => layout.name === name).length > 1;
     return shown.map(
       ({ layout, secondHand }) =>
-        `- ${linkFrom(page)(layout)}${alike(layout.name) && inCode.get(layout) ? `, \`${inCode.get(layout)}\`` : ""}${secondHand === undefined ? "" : " (second-hand)"}`,
+        `- ${linkFrom(page)(layout)}${alike(layout.name) && inCode.get(layout) ? `, \`${inCode.get(layout)!.name}\`` : ""}${secondHand === undefined ? "" : " (second-hand)"}`,
     );
   };
   const text = (page: Page): string => [`# ${page.title}`, "", page.intro, "", ...contents(page), "", ...onPage.get(page)!.map(describe)].join("\n");

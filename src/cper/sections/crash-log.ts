@@ -38,7 +38,9 @@ export const CrashLogReason = sequence("Intel Crash Log Reason", SOURCE, {
   agentVersion: hex(u32("Version of the agent that collected it")),
   reason: hex(u32("Why it was collected")),
 });
-export const CrashLogCompletion = sequence("Intel Crash Log Completion", SOURCE, { completion: bits(4, "Whether the collection was complete", { complete: 31 }) });
+export const CrashLogCompletion = sequence("Intel Crash Log Completion", SOURCE, {
+  completion: bits(4, "Whether the collection was complete", { complete: 31 }),
+});
 export const CrashLogDie = sequence("Intel Crash Log Die", SOURCE, { die: u8("Die"), socket: u8("Processor socket") });
 const BY_HEADER_TYPE: Readonly<Record<number, typeof CrashLogCompletion | typeof CrashLogDie>> = {
   3: CrashLogCompletion,
