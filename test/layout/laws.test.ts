@@ -105,6 +105,6 @@ describe("laws of the layout language", () => {
       ["offsets", Offsets],
       ["variants", Tagged],
     ],
-    { runs: 3000 },
+    { runs: 1000 },
   );
 });
