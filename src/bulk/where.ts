@@ -30,7 +30,7 @@ const SECTION_LENGTH = fieldOffset(SectionDescriptor, "sectionLength");
 const SECTION_TYPE = fieldOffset(SectionDescriptor, "sectionType");
 
 /** The fields a condition may name. */
-export const WHERE_FIELDS = ["severity", "section", "time", "address", "creator", "notification", "record-id"] as const;
+const WHERE_FIELDS = ["severity", "section", "time", "address", "creator", "notification", "record-id"] as const;
 
 type Operator = "=" | "!=" | "<" | "<=" | ">" | ">=";
 const compare = (operator: Operator, order: number): boolean =>

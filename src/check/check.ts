@@ -18,7 +18,7 @@ import { registerRules } from "./rules/registers.ts";
 import { looksLikeTable, type Table, tableOf, tablesIn } from "./table.ts";
 
 /** Rules that look at one table. */
-export const TABLE_RULES: readonly Rule[] = [...headerRules, ...hestRules, ...registerRules, ...actionRules, ...otherRules];
+const TABLE_RULES: readonly Rule[] = [...headerRules, ...hestRules, ...registerRules, ...actionRules, ...otherRules];
 /** Every rule there is. */
 export const RULES: readonly RuleData[] = [...TABLE_RULES, ...Object.values(KERNEL_RULES), ...Object.values(CROSS_RULES)];
 export const ruleById = (id: string): RuleData | undefined => RULES.find((rule) => rule.id === id);

@@ -8,7 +8,7 @@ import { parseScript } from "../loader/script.ts";
 import { readInput, writeWhole } from "./files.ts";
 import type { Io } from "./io.ts";
 
-export const MANIFEST = "manifest.json";
+const MANIFEST = "manifest.json";
 
 export interface Manifest {
   readonly files: Readonly<Record<string, { readonly path: string; readonly size: number; readonly writable?: boolean }>>;

@@ -7,9 +7,9 @@ const SIGNATURE_END = fieldOffset(RecordHeader, "signatureEnd");
 const RECORD_LENGTH = fieldOffset(RecordHeader, "recordLength");
 
 /** A record announced to be longer than this is taken for damage: 64 MiB. */
-export const LONGEST_RECORD = 64 * 1024 * 1024;
+const LONGEST_RECORD = 64 * 1024 * 1024;
 /** Bytes that decide whether a record starts here. */
-export const SIGNATURE_BYTES = SIGNATURE_END + 4;
+const SIGNATURE_BYTES = SIGNATURE_END + 4;
 
 /** Whether a record header's signature and signature end are at `at`; false too when fewer bytes are left. */
 export function isRecordStart(input: Uint8Array, at: number, end = input.length): boolean {

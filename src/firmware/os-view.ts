@@ -57,7 +57,7 @@ function readUpTo(memory: GuestMemory, address: bigint, length: number): Uint8Ar
 }
 
 /** The table at an address: undefined when no whole header with a printable signature lies there. */
-export function tableAt(memory: GuestMemory, address: bigint): OsTable | undefined {
+function tableAt(memory: GuestMemory, address: bigint): OsTable | undefined {
   const start = readUpTo(memory, address, TableHeader.size);
   if (start.length < TableHeader.size) return undefined;
   const { signature, length } = decode(TableHeader, start);

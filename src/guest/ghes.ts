@@ -183,8 +183,6 @@ const RAW_LENGTH = field("rawDataLength");
 const DATA_LENGTH = field("dataLength");
 const ENTRY_REVISION = fieldOffset(ErrorDataEntryHeader, "revision");
 const ENTRY_LENGTH = fieldOffset(ErrorDataEntryHeader, "errorDataLength");
-/** Severity of the whole block. */
-export const SEVERITY_OFFSET = field("errorSeverity");
 
 /** Bytes of a block by its header; 32-bit arithmetic that may wrap, as in the kernel. */
 export function blockTotal(header: Uint8Array): number {

@@ -1,62 +1,40 @@
 /** Machine checks as QEMU gives them to an x86 guest (target/i386 kvm_mce_inject and do_inject_x86_mce behaviour). */
-import { bits, encode, struct } from "../layout/index.ts";
+import type { CpuVendor } from "../cper/machine-check/index.ts";
+import { AmdStatus, IntelMisc, IntelStatus, McgStatus, registerWord } from "../cper/machine-check/registers.ts";
+import type { Encodable } from "../layout/index.ts";
 
-export type Vendor = "intel" | "amd";
+export type Vendor = Exclude<CpuVendor, "other">;
 
-/** IA32_MCi_STATUS, the bits used here. */
-export const BankStatus = struct("IA32_MCi_STATUS", 8, "Intel SDM 3B 17.3.2.2", {
-  bits: bits(8, "Status of a machine check bank", {
-    errorCode: [0, 16],
-    modelSpecificCode: [16, 16],
-    poison: 43,
-    deferred: 44,
-    actionRequired: 55,
-    signaled: 56,
-    contextCorrupt: 57,
-    addressValid: 58,
-    miscValid: 59,
-    enabled: 60,
-    uncorrected: 61,
-    overflow: 62,
-    valid: 63,
-  }),
-});
-/** IA32_MCG_STATUS. */
-export const GlobalStatus = struct("IA32_MCG_STATUS", 8, "Intel SDM 3B 17.3.1.2", {
-  bits: bits(8, "Global machine check status", { restartIpValid: 0, errorIpValid: 1, inProgress: 2, localSignaled: 3 }),
-});
-const word = (layout: typeof BankStatus | typeof GlobalStatus, value: object): bigint => {
-  const bytes = encode(layout as typeof BankStatus, { bits: value });
-  return new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
-};
-const status = (value: Parameters<typeof encode<typeof BankStatus>>[1]["bits"]) => word(BankStatus, value!);
-const global = (value: Parameters<typeof encode<typeof GlobalStatus>>[1]["bits"]) => word(GlobalStatus, value!);
+const intel = (value: Encodable<typeof IntelStatus>["register"]) => registerWord(IntelStatus, value);
+const amd = (value: Encodable<typeof AmdStatus>["register"]) => registerWord(AmdStatus, value);
+const global = (value: Encodable<typeof McgStatus>["register"]) => registerWord(McgStatus, value);
 
 const UNCORRECTED = { valid: true, uncorrected: true, enabled: true, miscValid: true, addressValid: true } as const;
 /** Status of bank 9 by vendor and cause. */
 const BANK_STATUS = {
   intel: {
-    actionRequired: status({ ...UNCORRECTED, signaled: true, actionRequired: true, errorCode: 0x0134 }),
-    actionOptional: status({ ...UNCORRECTED, signaled: true, errorCode: 0x00c0 }),
+    actionRequired: intel({ ...UNCORRECTED, signalled: true, actionRequired: true, code: 0x0134 }),
+    actionOptional: intel({ ...UNCORRECTED, signalled: true, code: 0x00c0 }),
   },
   amd: {
-    actionRequired: status({ ...UNCORRECTED, poison: true }),
-    actionOptional: status({ valid: true, enabled: true, miscValid: true, addressValid: true, poison: true, deferred: true }),
+    actionRequired: amd({ ...UNCORRECTED, poison: true }),
+    actionOptional: amd({ valid: true, enabled: true, miscValid: true, addressValid: true, poison: true, deferred: true }),
   },
 } as const;
 const GLOBAL_STATUS = {
-  actionRequired: global({ restartIpValid: true, errorIpValid: true, inProgress: true }),
-  actionOptional: global({ restartIpValid: true, inProgress: true }),
+  actionRequired: global({ restartInstructionPointerValid: true, errorInstructionPointerValid: true, machineCheckInProgress: true }),
+  actionOptional: global({ restartInstructionPointerValid: true, machineCheckInProgress: true }),
 } as const;
-const LOCAL = global({ localSignaled: true });
-const OVERFLOW = status({ overflow: true });
-const VALID = status({ valid: true });
-const IN_PROGRESS = global({ inProgress: true });
+const LOCAL = global({ localMachineCheck: true });
+const OVERFLOW = intel({ overflow: true });
+const VALID = intel({ valid: true });
+const REPORTED = intel({ uncorrected: true });
+const IN_PROGRESS = global({ machineCheckInProgress: true });
 /** What the other vCPUs find when the machine check is broadcast. */
-const BROADCAST = { bank: 1, status: status({ valid: true, uncorrected: true }), globalStatus: GLOBAL_STATUS.actionOptional } as const;
+const BROADCAST = { bank: 1, status: intel({ valid: true, uncorrected: true }), globalStatus: GLOBAL_STATUS.actionOptional } as const;
 const BANK = 9;
 /** Physical address, page granular. */
-const MISC = 0x8cn;
+const MISC = registerWord(IntelMisc, { addressLeastSignificantBit: 12, addressMode: "physical" });
 const ALL_ONES = 0xffff_ffff_ffff_ffffn;
 
 /** Machine check registers of a vCPU. */
@@ -118,7 +96,7 @@ export function injectMachineCheck(
     }
     let written = value;
     // Deferred errors of AMD are not "uncorrected": they only fill the bank.
-    if ((value & status({ uncorrected: true })) !== 0n) {
+    if ((value & REPORTED) !== 0n) {
       if (state.globalControl !== ALL_ONES) {
         messages.push(`CPU ${target}: Uncorrected error reporting disabled`);
         return "ignored";

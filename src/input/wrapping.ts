@@ -169,4 +169,4 @@ const gives = (template: string, bytes: Uint8Array, text: string): boolean => {
 };
 
 /** One of several contents: its title and summary over its own tree. */
-export const contentTree = ({ format, value }: Content, label: string): Tree => ({ label, text: format.summary(value), children: format.tree(value) });
+const contentTree = ({ format, value }: Content, label: string): Tree => ({ label, text: format.summary(value), children: format.tree(value) });

@@ -160,7 +160,7 @@ export function putText(out: Uint8Array, at: number, input: Uint8Array, start: n
   out[p] = 34;
   return p + 1;
 }
-export function putAscii(out: Uint8Array, at: number, text: string): number {
+function putAscii(out: Uint8Array, at: number, text: string): number {
   out[at] = 34;
   for (let i = 0; i < text.length; i++) out[at + 1 + i] = text.charCodeAt(i);
   out[at + 1 + text.length] = 34;

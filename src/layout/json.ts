@@ -66,12 +66,12 @@ const wrong = (problem: string): never => {
 const said = (json: Json): string => (json === null ? "null" : Array.isArray(json) ? "a list" : typeof json === "object" ? "an object" : JSON.stringify(json));
 
 /** A 64-bit number from `"0x…"`, from decimal digits or from a JSON number that is exact. */
-export function bigintFromJson(json: Json): bigint {
+function bigintFromJson(json: Json): bigint {
   if (typeof json === "number" && Number.isSafeInteger(json) && json >= 0) return BigInt(json);
   if (typeof json === "string" && /^(0x[0-9a-fA-F]{1,16}|[0-9]{1,20})$/.test(json)) return BigInt(json);
   return wrong(`${said(json)} is not a number such as "0x12345000"`);
 }
-export function bytesFromJson(json: Json): Uint8Array {
+function bytesFromJson(json: Json): Uint8Array {
   const bytes = typeof json === "string" ? hexToBytes(json) : wrong(`${said(json)} is not a string of hex digits`);
   return bytes ?? wrong("is not a string of hex digits, two for each byte");
 }

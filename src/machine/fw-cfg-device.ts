@@ -13,9 +13,9 @@ export const DmaDescriptor = struct("fw_cfg DMA Descriptor", 16, "QEMU fw_cfg sp
 });
 
 /** What the DMA register reads as: "QEMU CFG". */
-export const DMA_SIGNATURE = 0x51454d5520434647n;
+const DMA_SIGNATURE = 0x51454d5520434647n;
 /** Keys of the items that are no files. */
-export const KEY = { signature: 0x0000, id: 0x0001, directory: DIRECTORY_KEY, firstFile: FIRST_FILE_KEY } as const;
+const KEY = { signature: 0x0000, id: 0x0001, directory: DIRECTORY_KEY, firstFile: FIRST_FILE_KEY } as const;
 /** Bits of the `id` item: the traditional interface and DMA. */
 const ID_TRADITIONAL_AND_DMA = 3;
 

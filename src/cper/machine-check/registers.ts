@@ -1,5 +1,5 @@
 /** The registers of the machine-check architecture, bit by bit. */
-import { bits, decode, type Layout, type StructNode, struct } from "../../layout/index.ts";
+import { bits, decode, encode, type Layout, type StructNode, struct } from "../../layout/index.ts";
 
 const SOURCE = "Intel SDM volume 3B, chapter 17";
 const AMD = "AMD processor programming reference, MCA registers";
@@ -116,4 +116,9 @@ export function readRegister<T>(layout: Register<T>, value: bigint): T {
   const bytes = new Uint8Array(8);
   new DataView(bytes.buffer).setBigUint64(0, value, true);
   return (decode(layout as never, bytes) as { register: T }).register;
+}
+/** The inverse: a 64-bit register from its members. @throws EncodeError when a member does not fit. */
+export function registerWord<T>(layout: Register<T>, value: T): bigint {
+  const bytes = encode(layout as never, { register: value } as never);
+  return new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
 }
