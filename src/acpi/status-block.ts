@@ -255,16 +255,19 @@ export const statusBlockFormat = (registry: SectionRegistry): Format<ErrorStatus
     // No signature: a status with a valid bit and no reserved bits, lengths that fit, and a first entry whose severity is defined.
     if (input.length < ErrorStatusBlockHeader.size) return false;
     const view = new DataView(input.buffer, input.byteOffset, input.length);
-    const word = (at: number) => view.getUint32(at, true);
-    const status = word(inHeader("blockStatus"));
-    const dataLength = word(inHeader("dataLength"));
-    if (status === 0 || status >>> 14 !== 0 || word(inHeader("errorSeverity")) > 3 || ErrorStatusBlockHeader.size + dataLength > input.length) return false;
-    if (dataLength === 0) return word(inHeader("rawDataLength")) > 0;
-    return (
-      dataLength >= ErrorDataEntryHeader.size &&
-      word(FIRST_ENTRY + inEntry("errorSeverity")) <= 3 &&
-      guidText(input, FIRST_ENTRY + inEntry("sectionType")) !== ZERO_GUID
-    );
+    const field = (name: Parameters<typeof inHeader>[0]) => view.getUint32(inHeader(name), true);
+    const status = field("blockStatus");
+    const dataLength = field("dataLength");
+    const end = FIRST_ENTRY + dataLength;
+    const hasEntry = dataLength >= ErrorDataEntryHeader.size && end <= input.length;
+    if (hasEntry && end === input.length && field("rawDataLength") === 0) {
+      // Nothing else has a known section type here and ends where its lengths say, whatever the status and severities.
+      const length = view.getUint32(FIRST_ENTRY + inEntry("errorDataLength"), true);
+      if (registry.byGuid(guidText(input, FIRST_ENTRY + inEntry("sectionType")), length)) return true;
+    }
+    if (status === 0 || status >>> 14 !== 0 || field("errorSeverity") > 3) return false;
+    if (dataLength === 0) return field("rawDataLength") > 0 || input.length === end;
+    return hasEntry && view.getUint32(FIRST_ENTRY + inEntry("errorSeverity"), true) <= 3 && guidText(input, FIRST_ENTRY + inEntry("sectionType")) !== ZERO_GUID;
   },
   parse: (input, findings) => parseErrorStatusBlock(input, registry, findings),
   encode: encodeErrorStatusBlock,

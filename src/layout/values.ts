@@ -3,18 +3,39 @@ import { type BitMember, bitRange, type Names, numberOf } from "./layout.ts";
 
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
 
+/** Bytes made text at a time: a string grown byte by byte is a chain with a link for each. */
+const HEX_PIECE = 4096;
+
 /** Bytes as lower-case hex without separators. */
 export function bytesToHex(input: Uint8Array): string {
-  let out = "";
-  for (let i = 0; i < input.length; i++) out += HEX[input[i]!];
-  return out;
+  const pieces: string[] = [];
+  let piece = "";
+  for (let i = 0; i < input.length; i++) {
+    piece += HEX[input[i]!];
+    if (i % HEX_PIECE === HEX_PIECE - 1) {
+      pieces.push(piece);
+      piece = "";
+    }
+  }
+  return pieces.length === 0 ? piece : pieces.join("") + piece;
 }
+
+/** Values of the characters that are hex digits, by their code. */
+const DIGIT_VALUES: readonly (number | undefined)[] = Array.from({ length: 128 }, (_, code) => {
+  const value = Number.parseInt(String.fromCharCode(code), 16);
+  return Number.isNaN(value) ? undefined : value;
+});
 
 /** The inverse of `bytesToHex`: undefined for an odd number of digits or any other character. */
 export function hexToBytes(hex: string): Uint8Array | undefined {
-  if (hex.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(hex)) return undefined;
+  if (hex.length % 2 !== 0) return undefined;
   const out = new Uint8Array(hex.length / 2);
-  for (let i = 0; i < out.length; i++) out[i] = Number.parseInt(hex.slice(i * 2, i * 2 + 2), 16);
+  for (let i = 0; i < out.length; i++) {
+    const high = DIGIT_VALUES[hex.charCodeAt(i * 2)];
+    const low = DIGIT_VALUES[hex.charCodeAt(i * 2 + 1)];
+    if (high === undefined || low === undefined) return undefined;
+    out[i] = high * 16 + low;
+  }
   return out;
 }
 

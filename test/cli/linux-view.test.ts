@@ -17,6 +17,7 @@ describeShared("blocks that say odd things", () => {
     const words = arm ? ["--kernel", "6.1", "--arch", "arm64"] : ["--path", "bert"];
     const { bytes, err } = await apei(["decode", "--format", "linux", ...words, join(SHARED, REPORTS, `${name}.bin`)]);
     expect(err).toContain("taken for generic error status block");
+    expect((await apei(["decode", "--json", join(SHARED, REPORTS, `${name}.bin`)])).out).toContain('"format": "status-block"');
     expect(textOf(bytes)).toBe(
       sharedText(REPORTS, `${name}.log`)
         .trimEnd()
@@ -71,6 +72,11 @@ describe("options that make no sense", () => {
   ])("%j", async (words, message) => {
     const { exit, err } = await apei(["decode", "-", ...words], hex`10000000 00000000 00000000 00000000 02000000`);
     expect([exit, err]).toEqual([2, expect.stringContaining(message)]);
+  });
+  test("an empty block is said to be one", async () => {
+    const { exit, out, err } = await apei(["decode", "-", "--format", "linux", "--as", "status-block"], new Uint8Array(64));
+    expect([exit, out]).toEqual([0, ""]);
+    expect(err).toContain("Linux takes it for an empty block and prints nothing");
   });
   test("what no kernel takes for a block", async () => {
     expect(await apei(["decode", "-", "--format", "linux"], new Uint8Array(3))).toMatchObject({ exit: 2, out: "" });

@@ -1,6 +1,19 @@
 import { describe, expect, test } from "vitest";
 import { SectionDescriptor } from "../../src/cper/record.ts";
-import { DecodeError, decode, EncodeError, encode, fromJson, guidBytes, guidText, timestampBytes, timestampText, toJson } from "../../src/layout/index.ts";
+import {
+  bytesToHex,
+  DecodeError,
+  decode,
+  EncodeError,
+  encode,
+  fromJson,
+  guidBytes,
+  guidText,
+  hexToBytes,
+  timestampBytes,
+  timestampText,
+  toJson,
+} from "../../src/layout/index.ts";
 import { hex } from "../support/hex.ts";
 
 const GOLDEN = hex`
@@ -93,4 +106,14 @@ test("GUIDs are mixed-endian (UEFI 2.11 appendix A)", () => {
   expect(guidText(bytes)).toBe("a5bc1114-6f64-4ede-b863-3e83ed7c83b1");
   expect(guidBytes("A5BC1114-6F64-4EDE-B863-3E83ED7C83B1")).toEqual(bytes);
   expect(guidBytes("a5bc1114")).toBeUndefined();
+});
+
+describe("hex digits", () => {
+  test.each([0, 1, 4095, 4096, 4097, 3 * 4096, 1_000_000])("%i bytes both ways", (length) => {
+    const bytes = Uint8Array.from({ length }, (_, i) => (i * 7) & 0xff);
+    const text = bytesToHex(bytes);
+    expect(text === Buffer.from(bytes).toString("hex")).toBe(true);
+    expect(Buffer.compare(hexToBytes(text.toUpperCase())!, bytes)).toBe(0);
+  });
+  test.each(["0", "0g", " 0", "\u00300\u0660", "0x", "\u0130a"])("%j is none", (text) => expect(hexToBytes(text)).toBeUndefined());
 });

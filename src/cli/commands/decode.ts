@@ -139,7 +139,9 @@ export const command: Command = {
         continue;
       }
       io.stderr.write(`apei: ${file}: taken for ${took}, ${input.length} bytes\n`);
-      const text = [...view.lines(document, args), ""].join("\n");
+      const lines = [...view.lines(document, args)];
+      if (lines.length === 0 && format === "linux") io.stderr.write(`apei: ${file}: Linux takes it for an empty block and prints nothing\n`);
+      const text = [...lines, ""].join("\n");
       io.stdout.write(view.latin1 ? latin1(text) : text);
     }
     if (!view) io.stdout.write(`${JSON.stringify(files.length === 1 ? list[0] : list, null, 2)}\n`);
