@@ -33,7 +33,7 @@ export const sectionFormat = (nameOrGuid: string, registry: SectionRegistry): Fo
   const type = sectionTypeOf(nameOrGuid, registry);
   return {
     name: "section",
-    title: type ? `${type.title} section` : `section of unknown type ${nameOrGuid}`,
+    title: type ? `${type.title} section` : nameOrGuid === "" ? "bare section" : `section of unknown type ${nameOrGuid}`,
     recognise: () => false,
     parse: (input, findings) => {
       const exact = sectionTypeOf(nameOrGuid, registry, input.length);

@@ -2,8 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { describe, expect, test } from "vitest";
-import { sectionTypes } from "../../src/cper/registry.ts";
-import { formatsFor } from "../../src/input/formats.ts";
+import { documentsOf } from "../../src/input/document.ts";
 import { type Page, referenceOf } from "../support/reference.ts";
 
 const SRC = fileURLToPath(new URL("../../src/", import.meta.url));
@@ -77,7 +76,8 @@ const paths = readdirSync(SRC, { recursive: true, encoding: "utf8" })
   .map((name) => name.slice(0, -".ts".length))
   .sort();
 const modules = await Promise.all(paths.map(async (path) => ({ path, exports: (await import(pathToFileURL(`${SRC}${path}.ts`).href)) as object })));
-const reference = referenceOf({ pages: PAGES, modules, registry: sectionTypes, formats: formatsFor(sectionTypes) });
+const documents = documentsOf();
+const reference = referenceOf({ pages: PAGES, modules, registry: documents.registry, formats: [...documents.formats] });
 
 describe("docs/reference", () => {
   test("the index", async () => {

@@ -223,6 +223,8 @@ export function referenceOf({ pages, modules, registry, formats }: ReferenceInpu
     "|---|---|---|",
     ...formats.map(({ name, title }) => `| ${name} | ${title} | [${name}.schema.json](../schemas/${name}.schema.json) |`),
     "",
+    "What people write for `apei build` and `apei run` has schemas too: [build-description.schema.json](../schemas/build-description.schema.json), [scenario.schema.json](../schemas/scenario.schema.json). `apei schema` prints them all.",
+    "",
   ].join("\n");
 
   return {
