@@ -389,7 +389,8 @@ class RealRun {
     const acknowledgedAfter = await this.#watch(source, written, seen, fatal, predicted.length, mark);
     const printed = plainLines(this.#machine.output.slice(mark)).filter(isReport);
     this.#reports += new Set(printed.flatMap((line) => /^\{([0-9]+)\}/.exec(line)?.[1] ?? [])).size;
-    this.#writtenBefore.push({ at: Date.now(), corrected: isCorrected(block), bytes: String(block) });
+    // What no driver reads does not count for the kernel's limits.
+    if (seen) this.#writtenBefore.push({ at: Date.now(), corrected: isCorrected(block), bytes: String(block) });
     this.#records.push({
       title: `source ${source}, ${block.length} bytes`,
       source,

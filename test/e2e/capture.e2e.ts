@@ -66,7 +66,7 @@ describeOn("aavmf")("an arm64 machine with RAS", () => {
             severity: "corrected",
             sections: [
               { kind: "platformMemory", fruText: "DIMM 0", body: { physicalAddress: "0x48a2d000", node: 1, memoryErrorType: "singleBitEcc" } },
-              { kind: "processorGeneric", body: { processorType: "arm", instructionSet: "armA64" } },
+              { kind: "processorGeneric", body: { processorType: "arm", instructionSet: "a64" } },
             ],
           },
         },
