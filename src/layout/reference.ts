@@ -73,12 +73,12 @@ const namesTable = (names: Names): string[] =>
 /** A table below, under the name of what it lists. */
 const listed = (name: string, lines: readonly string[]): string[] => ["", `\`${name}\`:`, "", ...lines];
 
-function contentsOf(node: Node, nameOf: NameOf): Contents | undefined {
+function contentsOf(name: string, node: Node, nameOf: NameOf): Contents | undefined {
   switch (node.kind) {
     case "enum":
       return { line: namesLine(node.names), table: namesTable(node.names), key: node.names };
     case "bits": {
-      const members = Object.entries(node.members).map(([name, member]) => ({ name, member, names: namesLine(namesOf(member)) }));
+      const members = Object.entries(node.members).map(([member, range]) => ({ name: member, member: range, names: namesLine(namesOf(range)) }));
       return {
         line: members
           .map(({ name, member, names }) => `${bitRange(member)[1] === 1 ? "bit" : "bits"} ${bitText(member)} ${name}${names === "" ? "" : ` [${names}]`}`)
@@ -88,7 +88,7 @@ function contentsOf(node: Node, nameOf: NameOf): Contents | undefined {
             ["Bits", "Name", "Values"],
             members.map(({ name, member, names }) => [bitText(member), name, names.length > LONGEST_INLINE ? "see below" : names]),
           ),
-          ...members.flatMap(({ name, member, names }) => (names.length > LONGEST_INLINE ? listed(name, namesTable(namesOf(member))) : [])),
+          ...members.flatMap((part) => (part.names.length > LONGEST_INLINE ? listed(`${name}.${part.name}`, namesTable(namesOf(part.member))) : [])),
         ],
         key: node.members,
       };
@@ -120,7 +120,7 @@ function contentsOf(node: Node, nameOf: NameOf): Contents | undefined {
     case "array":
     case "list":
     case "window":
-      return contentsOf(node.item, nameOf);
+      return contentsOf(name, node.item, nameOf);
     default:
       return undefined;
   }
@@ -157,7 +157,7 @@ export function referenceTable(layout: { readonly kind: "struct" | "sequence" },
   const said = new Map<object, string>();
   let at: number | undefined = 0;
   for (const [name, field] of Object.entries((layout as Root).fields) as [string, Node][]) {
-    const contents = contentsOf(field, nameOf);
+    const contents = contentsOf(name, field, nameOf);
     let values = "";
     if (contents && said.has(contents.key)) values = `: as \`${said.get(contents.key)}\``;
     else if (contents && contents.line.length <= LONGEST_INLINE) values = contents.line === "" ? "" : `: ${contents.line}`;

@@ -84,7 +84,7 @@ const slug = (heading: string): string =>
 const bytesText = (layout: Root): string =>
   layout.kind === "sequence"
     ? "Variable size"
-    : `${layout.size} ${layout.size === 1 ? "byte" : "bytes"}${layout.ends ? `; earlier revisions end it at ${layout.ends.join(" or ")}` : ""}`;
+    : `${layout.size} ${layout.size === 1 ? "byte" : "bytes"}${layout.ends ? `; earlier revisions end it at ${layout.ends.join(", ")}` : ""}`;
 
 export interface Reference {
   /** Text by page name. */
