@@ -19,9 +19,6 @@ export interface ExtraTable {
   /** Keep a wrong checksum. */
   readonly checksum?: boolean;
 }
-export interface RealHandOff {
-  readonly files: FwCfgFiles;
-}
 
 const ROOT_TABLES: ReadonlySet<string> = new Set(["RSDT", "XSDT"]);
 const FACS = "FACS";
