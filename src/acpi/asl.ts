@@ -1,7 +1,21 @@
 /** Tables as data-table source for ACPICA's iasl: one `label : value` line for each field, in wire order. */
 
 import { variantOf } from "../layout/encode.ts";
-import { type BitsNode, bitRange, decode, EncodeError, encode, fieldLabel, isFixed, type Node, type Parsed, parse, type Root, spans } from "../layout/index.ts";
+import {
+  type BitsNode,
+  bitRange,
+  decode,
+  EncodeError,
+  encode,
+  fieldLabel,
+  hexNumber,
+  isFixed,
+  type Node,
+  type Parsed,
+  parse,
+  type Root,
+  spans,
+} from "../layout/index.ts";
 import { Bert } from "./bert.ts";
 import { EinjByLength } from "./einj.ts";
 import { ErstByLength } from "./erst.ts";
@@ -153,14 +167,14 @@ export function aslSource(table: Uint8Array): string {
   if (!layout) throw new EncodeError("header.signature", `${JSON.stringify(signature)} is none of ${ASL_TABLES.join(", ")}`);
   const value = parse(layout as never, table) as Values & Parsed<never>;
   for (const span of spans(layout, value)) {
-    if (span.path.endsWith("trailing")) throw new EncodeError(span.path, `iasl has no line for the ${span.size} bytes at 0x${span.offset.toString(16)}`);
+    if (span.path.endsWith("trailing")) throw new EncodeError(span.path, `iasl has no line for the ${span.size} bytes at ${hexNumber(span.offset)}`);
     const isFlags = span.node?.kind === "bits" && span.path.endsWith("flags") && (span.value as Values)["rest"] !== undefined;
     if (
       isFlags ||
       (span.node?.kind === "reserved" && span.value !== undefined) ||
       (span.path.endsWith(".flags") && span.node?.kind === "uint" && span.value !== 0 && signature === "HEST")
     )
-      throw new EncodeError(span.path, `iasl insists on zero in the reserved bits at 0x${span.offset.toString(16)}`);
+      throw new EncodeError(span.path, `iasl insists on zero in the reserved bits at ${hexNumber(span.offset)}`);
   }
   if (Object.hasOwn(value, "trailing")) throw new EncodeError("header.length", "the table is cut short");
   const lines = new Lines();

@@ -1,5 +1,5 @@
 /** Tables from descriptions: lengths, counts and checksums are computed, everything else is what the description says. */
-import { EncodeError, encode, fromJson, type Json, lookUp, type Node, type Root } from "../layout/index.ts";
+import { EncodeError, encode, fromJson, hexNumber, type Json, lookUp, type Node, type Root } from "../layout/index.ts";
 import { ERST_ACTION, type ErstActionName } from "./action-entry.ts";
 import { Bert } from "./bert.ts";
 import { Cedt } from "./cedt.ts";
@@ -126,7 +126,7 @@ export function qemuErst(base: bigint): Uint8Array {
           addressSpace: "systemMemory",
           registerBitWidth: bits,
           accessSize: bits === 64 ? "qword" : "dword",
-          address: `0x${BigInt.asUintN(64, ofAction ? base : base + VALUE_REGISTER).toString(16)}`,
+          address: hexNumber(BigInt.asUintN(64, ofAction ? base : base + VALUE_REGISTER)),
         },
         value,
         mask: bits === 64 ? "0xffffffffffffffff" : 0xffffffff,

@@ -7,6 +7,7 @@ import {
   fieldLabel,
   fieldTrees,
   fromJson,
+  hexNumber,
   type Json,
   jsonSchema,
   type Parsed,
@@ -69,7 +70,7 @@ function checkHeader(input: Uint8Array, findings: Finding[], path: string): void
     findings.push({ path: `${path}.header.length`, offset: 4, message: `the header says ${length} bytes, there are ${input.length}` });
   const sum = byteSum(input, 0, Math.min(length, input.length));
   if (sum !== 0 && !NO_CHECKSUM.has(signature))
-    findings.push({ path: `${path}.header.checksum`, offset: CHECKSUM_OFFSET, message: `the bytes add up to 0x${sum.toString(16)}, not to zero` });
+    findings.push({ path: `${path}.header.checksum`, offset: CHECKSUM_OFFSET, message: `the bytes add up to ${hexNumber(sum)}, not to zero` });
 }
 
 interface Row {
@@ -127,7 +128,7 @@ export const bertFormat = table(
   "BERT",
   "boot error record table",
   Bert,
-  (value: Bert) => `boot error region of ${value.bootErrorRegionLength ?? 0} bytes at 0x${(value.bootErrorRegion ?? 0n).toString(16)}`,
+  (value: Bert) => `boot error region of ${value.bootErrorRegionLength ?? 0} bytes at ${hexNumber(value.bootErrorRegion ?? 0n)}`,
 );
 export const erstFormat = table("ERST", "error record serialization table", Erst, (value: Erst) => some(value.entryCount ?? 0, "instruction"));
 export const einjFormat = table("EINJ", "error injection table", Einj, (value: Einj) => some(value.entryCount ?? 0, "instruction"));
@@ -147,12 +148,12 @@ export const rsdpFormat = formatOf({
       ["extension.extendedChecksum", RSDP_EXTENDED_CHECKSUM],
     ] as const) {
       const sum = input.length < length ? 0 : byteSum(input, 0, length);
-      if (sum !== 0) findings.push({ path: `${path}.${name}`, offset, message: `the first ${length} bytes add up to 0x${sum.toString(16)}, not to zero` });
+      if (sum !== 0) findings.push({ path: `${path}.${name}`, offset, message: `the first ${length} bytes add up to ${hexNumber(sum)}, not to zero` });
     }
   },
   summary: (value: Rsdp) => {
     const xsdt = value.extension instanceof Uint8Array ? undefined : value.extension?.xsdtAddress;
-    return `RSDP revision ${value.revision ?? 0}: RSDT at 0x${(value.rsdtAddress ?? 0).toString(16)}${xsdt === undefined ? "" : `, XSDT at 0x${xsdt.toString(16)}`}`;
+    return `RSDP revision ${value.revision ?? 0}: RSDT at ${hexNumber(value.rsdtAddress ?? 0)}${xsdt === undefined ? "" : `, XSDT at ${hexNumber(xsdt)}`}`;
   },
 });
 
@@ -197,7 +198,7 @@ export const injectionFormats: readonly Format[] = [
         Object.keys(value.errorType ?? {})
           .map(fieldLabel)
           .join(", ") || "no error type"
-      } at 0x${(value.memoryAddress ?? 0n).toString(16)}`,
+      } at ${hexNumber(value.memoryAddress ?? 0n)}`,
   }),
   formatOf({
     name: "einj-vendor-extension",
@@ -206,7 +207,7 @@ export const injectionFormats: readonly Format[] = [
     recognise: () => false,
     check: () => {},
     summary: (value: Parsed<typeof VendorErrorTypeExtension>) =>
-      `EINJ vendor extension of vendor 0x${(value.vendorId ?? 0).toString(16)}, device 0x${(value.deviceId ?? 0).toString(16)}`,
+      `EINJ vendor extension of vendor ${hexNumber(value.vendorId ?? 0)}, device ${hexNumber(value.deviceId ?? 0)}`,
   }),
 ];
 

@@ -2,7 +2,7 @@
 import { RecordHeader } from "../cper/record.ts";
 import { recordWriter } from "../cper/record-json.ts";
 import { nextPiece } from "../cper/record-stream.ts";
-import { JsonSink, type SectionRegistry } from "../layout/index.ts";
+import { hexNumber, JsonSink, type SectionRegistry } from "../layout/index.ts";
 import { type Cell, COLUMNS, type Column, columnNamed, rowsOf } from "./fields.ts";
 import { compileWhere } from "./where.ts";
 
@@ -41,14 +41,14 @@ export const columnsOf = (options: BatchOptions): readonly Column[] | undefined 
 
 const csvCell = (cell: Cell): string => {
   if (cell === null) return "";
-  const text = typeof cell === "bigint" ? `0x${cell.toString(16)}` : String(cell);
+  const text = typeof cell === "bigint" ? hexNumber(cell) : String(cell);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 };
 const jsonCell = (column: Column, cell: Cell): string =>
   cell === null
     ? "null"
     : typeof cell === "bigint"
-      ? `"0x${cell.toString(16)}"`
+      ? `"${hexNumber(cell)}"`
       : typeof cell === "string" && !(column.type === "json" && /^[[{]/.test(cell))
         ? JSON.stringify(cell)
         : String(cell);

@@ -9,6 +9,7 @@ import {
   isFixed,
   type Layout,
   parse,
+  parseNumber,
   type Root,
   type SectionRegistry,
   type SectionType,
@@ -56,8 +57,8 @@ function eachSection(view: DataView, start: number, end: number, body: (descript
 }
 
 const wholeNumber = (text: string, what: string): bigint => {
-  if (!/^(0x[0-9a-f]+|[0-9]+)$/i.test(text)) throw new UsageError(`${what}: ${text} is not a number`);
-  const value = BigInt(text);
+  const value = parseNumber(text);
+  if (value === undefined) throw new UsageError(`${what}: ${text} is not a number`);
   if (value >= 1n << 64n) throw new UsageError(`${what}: ${text} has more than 64 bits`);
   return value;
 };

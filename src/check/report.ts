@@ -1,4 +1,5 @@
 /** Results as people, programs and build servers want them. */
+import { hexNumber } from "../layout/index.ts";
 import { type CheckResult, RULES, ruleById } from "./check.ts";
 import { kernelLines } from "./kernel.ts";
 import { type CheckFinding, PROFILES, type Profile, type RuleData, SEVERITIES, type Severity } from "./rule.ts";
@@ -31,7 +32,7 @@ export function textReport(result: CheckResult, options: { readonly colours?: bo
     lines.push(paint("bold", file));
     for (const finding of shown.filter((one) => one.file === file)) {
       lines.push(
-        `  ${paint(finding.severity, finding.severity)} ${finding.table} at 0x${finding.offset.toString(16)}, ${finding.path}: ${finding.title} ${paint("dim", `[${finding.rule}]`)}`,
+        `  ${paint(finding.severity, finding.severity)} ${finding.table} at ${hexNumber(finding.offset)}, ${finding.path}: ${finding.title} ${paint("dim", `[${finding.rule}]`)}`,
         `    found ${finding.found}; expected ${finding.expected}`,
         ...finding.consequences.map(({ profile, does }) => `    ${profile}: ${does}`),
       );
@@ -150,7 +151,7 @@ export function junitReport(result: CheckResult, failOn: Severity): string {
       const name = `${finding.rule} ${finding.path}`;
       const text = `${finding.title}: found ${finding.found}, expected ${finding.expected}. ${consequenceText(finding)}`;
       const inner = atLeast(finding.severity, failOn)
-        ? `<failure message="${xml(text)}" type="${finding.severity}">${xml([`${finding.table} at 0x${finding.offset.toString(16)}`, ...(finding.says ?? [])].join("\n"))}</failure>`
+        ? `<failure message="${xml(text)}" type="${finding.severity}">${xml([`${finding.table} at ${hexNumber(finding.offset)}`, ...(finding.says ?? [])].join("\n"))}</failure>`
         : `<system-out>${xml(`${finding.severity}: ${text}`)}</system-out>`;
       return `    <testcase classname="${xml(finding.table)}" name="${xml(name)}">${inner}</testcase>`;
     });

@@ -5,7 +5,7 @@ import { Worker } from "node:worker_threads";
 import { type Batch, Batcher, type BatchOptions, type BatchResult, batchConverter, columnsOf, csvHeader } from "../bulk/batch.ts";
 import { encodeLine } from "../bulk/lines.ts";
 import type { Documents } from "../input/document.ts";
-import { EncodeError, UsageError } from "../layout/index.ts";
+import { EncodeError, hexNumber, UsageError } from "../layout/index.ts";
 import { EXIT, type Io } from "./io.ts";
 import { registryWith } from "./section-modules.ts";
 
@@ -244,7 +244,7 @@ export async function decodeBulk(files: readonly string[], options: BulkOptions,
       const take = async () => {
         const result = await pending.shift()!;
         const first = result.problems[0];
-        if (options.strict && first) throw new UsageError(`${file} at 0x${first.offset.toString(16)}: ${first.problem}`);
+        if (options.strict && first) throw new UsageError(`${file} at ${hexNumber(first.offset)}: ${first.problem}`);
         total.records += result.records;
         total.kept += result.kept;
         total.problems += result.problems.length;

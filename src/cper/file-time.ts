@@ -1,4 +1,5 @@
 /** Windows' count of 100 nanoseconds since 1601. */
+import { hexNumber } from "../layout/index.ts";
 
 /** Milliseconds from the first of January 1601 to that of 1970, UTC. */
 const EPOCH_MILLISECONDS = 11_644_473_600_000n;
@@ -9,5 +10,5 @@ const MOST_MILLISECONDS = 8_640_000_000_000_000n;
 export function fileTimeText(value: bigint): string {
   if (value === 0n) return "none";
   const milliseconds = value / 10_000n - EPOCH_MILLISECONDS;
-  return milliseconds > MOST_MILLISECONDS ? `0x${value.toString(16)}` : new Date(Number(milliseconds)).toISOString();
+  return milliseconds > MOST_MILLISECONDS ? hexNumber(value) : new Date(Number(milliseconds)).toISOString();
 }

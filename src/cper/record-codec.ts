@@ -12,6 +12,7 @@ import {
   fieldTrees,
   fromJson,
   hexBytes,
+  hexNumber,
   hexToBytes,
   type Json,
   jsonSchema,
@@ -122,13 +123,13 @@ export function parseRecord(input: Uint8Array, options: RecordOptions = {}): Cpe
       report(
         where,
         headerEnd(i),
-        `the body is at 0x${offset.toString(16)}, ${length} bytes: ${offset < total ? `only ${total - offset} are there` : "outside the record"}`,
+        `the body is at ${hexNumber(offset)}, ${length} bytes: ${offset < total ? `only ${total - offset} are there` : "outside the record"}`,
       );
     const key = `${offset},${length}`;
     const sameAs = seen.get(key);
     if (length === 0 || offset >= total) sections.push({ descriptor });
     else if (offset < bodiesFrom) {
-      report(where, headerEnd(i), `the body at 0x${offset.toString(16)} lies inside the header and descriptors`);
+      report(where, headerEnd(i), `the body at ${hexNumber(offset)} lies inside the header and descriptors`);
       sections.push({ descriptor });
     } else if (sameAs !== undefined) {
       report(where, headerEnd(i), `has the same body as sections[${sameAs}]`);
@@ -182,13 +183,13 @@ export function encodeRecord(record: CperRecord): Uint8Array {
     all.map((piece) => [piece.offset, piece.offset + piece.bytes.length]),
     end,
   );
-  if (holes.length > 0) throw new EncodeError("gaps", `the bytes from 0x${holes[0]![0].toString(16)} to 0x${holes[0]![1].toString(16)} are given by nothing`);
+  if (holes.length > 0) throw new EncodeError("gaps", `the bytes from ${hexNumber(holes[0]![0])} to ${hexNumber(holes[0]![1])} are given by nothing`);
   const out = new Uint8Array(end);
   const written = new Uint8Array(end);
   for (const { path, offset, bytes } of all)
     for (let i = 0; i < bytes.length; i++) {
       if (written[offset + i] === 1 && out[offset + i] !== bytes[i])
-        throw new EncodeError(path, `contradicts another part of the record at 0x${(offset + i).toString(16)}`);
+        throw new EncodeError(path, `contradicts another part of the record at ${hexNumber(offset + i)}`);
       out[offset + i] = bytes[i]!;
       written[offset + i] = 1;
     }
@@ -367,7 +368,7 @@ export const cperFormat = (registry: SectionRegistry = sectionTypes): Format<Cpe
     ),
     ...record.gaps.map(
       (gap): Tree => ({
-        label: `gap at 0x${gap.offset.toString(16)}`,
+        label: `gap at ${hexNumber(gap.offset)}`,
         text: `${gap.bytes.length} bytes: ${bytesToHex(gap.bytes.subarray(0, 32))}${gap.bytes.length > 32 ? "…" : ""}`,
       }),
     ),

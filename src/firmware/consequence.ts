@@ -1,4 +1,5 @@
 /** What a boot means for the guest, in words, and where firmwares part ways. */
+import { hexNumber } from "../layout/index.ts";
 import { FILE } from "../loader/fw-cfg.ts";
 import type { BootResult, FirmwareName } from "./boot.ts";
 import { isUnlinked, linkedSources } from "./error-sources.ts";
@@ -48,7 +49,7 @@ export function consequenceOf(result: BootResult): Consequence {
     if (lost.length > 0) {
       guest = "oopses";
       words.push(
-        `error source ${lost[0]!.id} still holds an offset for its address (0x${lost[0]!.statusRegister!.toString(16)}): Linux follows it into the interrupt vectors and oopses`,
+        `error source ${lost[0]!.id} still holds an offset for its address (${hexNumber(lost[0]!.statusRegister!)}): Linux follows it into the interrupt vectors and oopses`,
       );
     }
     if (!hest.checksumOk) words.push("the HEST's checksum is wrong: Linux takes it all the same unless told to verify");

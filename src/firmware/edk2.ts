@@ -3,14 +3,14 @@
  * operating system sees copies of the tables that the firmware recognised. OVMF is the x86 build, AAVMF the arm one.
  */
 import { byteSum, TableHeader } from "../acpi/table-header.ts";
-import { decode } from "../layout/index.ts";
+import { decode, hexNumber } from "../layout/index.ts";
 import { ENTRY_SIZE, fileName } from "../loader/commands.ts";
 import type { LoaderScript } from "../loader/script.ts";
 import { TopDownAllocator } from "../machine/allocator.ts";
 import { lowRamEnd, type Machine } from "../machine/machines.ts";
 import { MemoryFault, type Region, toLittleEndian } from "../machine/memory.ts";
 import { AcpiTableProtocol, type TableMemory } from "./acpi-table-protocol.ts";
-import { at, type Behaviour, type Bench, type Blob, done, type EntryOf, type Finish, refused, type Step, stuck, type WrittenPointer } from "./frame.ts";
+import { type Behaviour, type Bench, type Blob, done, type EntryOf, type Finish, refused, type Step, stuck, type WrittenPointer } from "./frame.ts";
 
 const PAGE = 4096;
 const FOUR_GIB = 1n << 32n;
@@ -147,7 +147,7 @@ export const edk2 =
         tracker.set(name, { ...bench.load(file, address, "ACPI NVS"), hostsOnlyTableData: true });
         const tail = Math.ceil(file.size / PAGE) * PAGE - file.size;
         bench.memory.write(address + BigInt(file.size), new Uint8Array(tail));
-        return done(`at ${at(address)}, ${file.size} bytes${narrow ? ", below 4 GiB because a narrow pointer points here" : ""}`);
+        return done(`at ${hexNumber(address)}, ${file.size} bytes${narrow ? ", below 4 GiB because a narrow pointer points here" : ""}`);
       },
 
       addPointer(entry: EntryOf<"addPointer">): Step {
@@ -156,14 +156,14 @@ export const edk2 =
         const source = find(entry.sourceFile);
         if (!destination || !source) return refused(`${fileName(destination ? entry.sourceFile : entry.destinationFile)} was never allocated (protocol error)`);
         if (!isPointerSize(entry.size) || outside(entry.offset, entry.size, destination.size))
-          return refused(`${entry.size} bytes at ${at(entry.offset)} of ${destination.name} are no place for a pointer (protocol error)`);
+          return refused(`${entry.size} bytes at ${hexNumber(entry.offset)} of ${destination.name} are no place for a pointer (protocol error)`);
         const relative = bench.read(destination, entry.offset, entry.size);
         if (relative >= BigInt(source.size))
-          return refused(`the pointer's value ${at(relative)} lies outside ${source.name}, which has ${source.size} bytes (protocol error)`);
+          return refused(`the pointer's value ${hexNumber(relative)} lies outside ${source.name}, which has ${source.size} bytes (protocol error)`);
         const value = relative + source.address;
-        if (value >> BigInt(8 * entry.size) !== 0n) return refused(`${at(value)} does not fit in ${entry.size} bytes (protocol error)`);
+        if (value >> BigInt(8 * entry.size) !== 0n) return refused(`${hexNumber(value)} does not fit in ${entry.size} bytes (protocol error)`);
         bench.write(destination, entry.offset, entry.size, value);
-        return done(`${at(value)} at ${at(destination.address + BigInt(entry.offset))}`);
+        return done(`${hexNumber(value)} at ${hexNumber(destination.address + BigInt(entry.offset))}`);
       },
 
       addChecksum(entry: EntryOf<"addChecksum">): Step {
@@ -175,7 +175,7 @@ export const edk2 =
         // The old checksum byte is part of the sum: unless it was zero the table ends up wrong.
         const value = (256 - bench.sum(blob, entry.start, entry.length)) & 255;
         bench.write(blob, entry.checksumOffset, 1, BigInt(value));
-        return done(`checksum ${at(value)}`);
+        return done(`checksum ${hexNumber(value)}`);
       },
 
       writePointer(entry: EntryOf<"writePointer">): Step {
@@ -186,17 +186,17 @@ export const edk2 =
         if (!file || !source)
           return refused(`${file ? `${fileName(entry.sourceFile)} was never allocated` : `there is no fw_cfg file ${name}`} (protocol error)`);
         if (!isPointerSize(entry.size) || outside(entry.destinationOffset, entry.size, file.size))
-          return refused(`${entry.size} bytes at ${at(entry.destinationOffset)} of ${name} are no place for a pointer (protocol error)`);
-        if (entry.sourceOffset >= source.size) return refused(`${at(entry.sourceOffset)} is outside ${source.name} (protocol error)`);
+          return refused(`${entry.size} bytes at ${hexNumber(entry.destinationOffset)} of ${name} are no place for a pointer (protocol error)`);
+        if (entry.sourceOffset >= source.size) return refused(`${hexNumber(entry.sourceOffset)} is outside ${source.name} (protocol error)`);
         const value = source.address + BigInt(entry.sourceOffset);
-        if (value >> BigInt(8 * entry.size) !== 0n) return refused(`${at(value)} does not fit in ${entry.size} bytes (protocol error)`);
+        if (value >> BigInt(8 * entry.size) !== 0n) return refused(`${hexNumber(value)} does not fit in ${entry.size} bytes (protocol error)`);
         const pointer: WrittenPointer = { file: name, key: file.key, offset: entry.destinationOffset, size: entry.size, value };
         if (!bench.fwCfg.write(file.key, pointer.offset, toLittleEndian(value, pointer.size)))
           return stuck(`${name} is not writable: the device sets the error bit, for which EDK2 has no way out of its loop`);
         bench.written.push(pointer);
         s3.push(pointer);
         source.hostsOnlyTableData = false;
-        return done(`${at(value)} written to ${name}; ${source.name} stays where it is`);
+        return done(`${hexNumber(value)} written to ${name}; ${source.name} stays where it is`);
       },
 
       finish(script, failure): Finish {
@@ -214,7 +214,7 @@ export const edk2 =
             nvs.release(blob.address, pagesOf(blob.size));
             bench.blobs.delete(blob.name);
             notes.push(`${blob.name} is freed${lost === undefined ? ": it held nothing but tables, which were copied" : ""}`);
-          } else notes.push(`${blob.name} stays at ${at(blob.address)}`);
+          } else notes.push(`${blob.name} stays at ${hexNumber(blob.address)}`);
         const { rsdpAddress } = protocol;
         return { ...(rsdpAddress !== undefined && { rsdpAddress }), ...(lost !== undefined && { failure: lost }), notes };
       },
@@ -267,14 +267,15 @@ function installTables(
       if (keys.length === MOST_TABLES) return rollBack(`entry ${index}: more than ${MOST_TABLES} tables (out of resources)`);
       const result = protocol.install(table);
       const signature = decode(TableHeader, table).signature;
-      if ("error" in result) return rollBack(`entry ${index}: the ${signature} at ${at(address)} is not installed: ${result.error}`);
+      if ("error" in result) return rollBack(`entry ${index}: the ${signature} at ${hexNumber(address)} is not installed: ${result.error}`);
       keys.push(result.key!);
-      notes.push(`${signature} at ${at(address)} is copied to ${at(result.address)}`);
+      notes.push(`${signature} at ${hexNumber(address)} is copied to ${hexNumber(result.address)}`);
     } catch (error) {
       if (error instanceof MemoryFault && address < mapped) {
         blob.hostsOnlyTableData = false;
-        notes.push(`entry ${index}: the pointer leads to ${at(address)}, where no memory is: not taken for a table`);
-      } else if (error instanceof MemoryFault) return new Exception(`entry ${index}: the pointer leads to ${at(address)}, where no memory is: exception`);
+        notes.push(`entry ${index}: the pointer leads to ${hexNumber(address)}, where no memory is: not taken for a table`);
+      } else if (error instanceof MemoryFault)
+        return new Exception(`entry ${index}: the pointer leads to ${hexNumber(address)}, where no memory is: exception`);
       else throw error;
     }
   }

@@ -1,6 +1,6 @@
 /** What every firmware does alike: take the script from fw_cfg and carry its entries out one after the other. The behaviours say how. */
 import { byteSum } from "../acpi/table-header.ts";
-import { UsageError } from "../layout/index.ts";
+import { hexNumber, UsageError } from "../layout/index.ts";
 import type { Entry } from "../loader/commands.ts";
 import { FILE } from "../loader/fw-cfg.ts";
 import { type LoaderScript, parseScript } from "../loader/script.ts";
@@ -115,10 +115,10 @@ export class Bench {
     }
     const region = { name, start: fixed - BigInt(lead), length };
     const inside = this.machine.ram.some((ram) => region.start >= ram.start && region.start + length <= ram.start + ram.length);
-    if (!inside) throw new UsageError(`${name}: ${at(fixed)} and the ${size} bytes from there are not in RAM`);
+    if (!inside) throw new UsageError(`${name}: ${hexNumber(fixed)} and the ${size} bytes from there are not in RAM`);
     const blobs = [...this.blobs.values()].map((blob) => ({ name: blob.name, start: blob.address, length: BigInt(blob.size) }));
     const other = [...this.#fixed, ...blobs].find((taken) => taken.name !== name && overlaps(taken, region));
-    if (other) throw new UsageError(`${name}: ${at(fixed)} overlaps ${other.name}, which lies at ${at(other.start)} with ${other.length} bytes`);
+    if (other) throw new UsageError(`${name}: ${hexNumber(fixed)} overlaps ${other.name}, which lies at ${hexNumber(other.start)} with ${other.length} bytes`);
     this.#fixed = [...this.#fixed.filter((taken) => taken.name !== name), region];
     // Places outside the firmware's own pool need no reservation there.
     reserve(region.start, length);
@@ -146,8 +146,6 @@ export class Bench {
     return byteSum(this.memory.read(blob.address + BigInt(start), length));
   }
 }
-
-export const at = (address: bigint | number): string => `0x${address.toString(16)}`;
 
 export interface Run {
   readonly script: LoaderScript;
@@ -186,6 +184,6 @@ function carryOut(behaviour: Behaviour, entry: Entry): Step {
     case "writePointer":
       return behaviour.writePointer(entry);
     default:
-      return skipped(entry.command === 0 ? "an empty entry" : `unknown command 0x${entry.command.toString(16)}`);
+      return skipped(entry.command === 0 ? "an empty entry" : `unknown command ${hexNumber(entry.command)}`);
   }
 }

@@ -1,9 +1,11 @@
 /** A firmware with no habits of its own: what the script says, for those to whom firmware is not the subject. */
+
 import { RSDP_SIGNATURE } from "../acpi/root-tables.ts";
+import { hexNumber } from "../layout/index.ts";
 import { ENTRY_SIZE, fileName } from "../loader/commands.ts";
 import { TopDownAllocator } from "../machine/allocator.ts";
 import { toLittleEndian } from "../machine/memory.ts";
-import { at, type Behaviour, type Bench, type Blob, done, type EntryOf, type Finish, refused, type Step } from "./frame.ts";
+import { type Behaviour, type Bench, type Blob, done, type EntryOf, type Finish, refused, type Step } from "./frame.ts";
 import { isRsdp } from "./os-view.ts";
 
 /** The F-segment of a PC; other machines have none, and any place does. */
@@ -39,7 +41,7 @@ export function generic(bench: Bench): Behaviour {
       );
       if (address === undefined) return refused(`no room for ${file.size} bytes`);
       bench.load(file, address, entry.zone === "high" ? "RAM" : "F-segment");
-      return done(`at ${at(address)}, ${file.size} bytes`);
+      return done(`at ${hexNumber(address)}, ${file.size} bytes`);
     },
 
     addPointer(entry: EntryOf<"addPointer">): Step {
@@ -47,13 +49,13 @@ export function generic(bench: Bench): Behaviour {
       const source = find(entry.sourceFile);
       if (!destination || !source) return missing(entry.destinationFile, entry.sourceFile);
       if (![1, 2, 4, 8].includes(entry.size) || entry.offset + entry.size > destination.size)
-        return refused(`${entry.size} bytes at ${at(entry.offset)} are no place for a pointer in ${destination.name}`);
+        return refused(`${entry.size} bytes at ${hexNumber(entry.offset)} are no place for a pointer in ${destination.name}`);
       const relative = bench.read(destination, entry.offset, entry.size);
       const value = relative + source.address;
-      if (relative >= BigInt(source.size)) return refused(`the pointer's value ${at(relative)} is outside ${source.name}`);
-      if (value >> BigInt(8 * entry.size) !== 0n) return refused(`${at(value)} does not fit in ${entry.size} bytes`);
+      if (relative >= BigInt(source.size)) return refused(`the pointer's value ${hexNumber(relative)} is outside ${source.name}`);
+      if (value >> BigInt(8 * entry.size) !== 0n) return refused(`${hexNumber(value)} does not fit in ${entry.size} bytes`);
       bench.write(destination, entry.offset, entry.size, value);
-      return done(`${at(value)} at ${at(destination.address + BigInt(entry.offset))}`);
+      return done(`${hexNumber(value)} at ${hexNumber(destination.address + BigInt(entry.offset))}`);
     },
 
     addChecksum(entry: EntryOf<"addChecksum">): Step {
@@ -63,7 +65,7 @@ export function generic(bench: Bench): Behaviour {
       bench.write(blob, entry.checksumOffset, 1, 0n);
       const value = (256 - bench.sum(blob, entry.start, entry.length)) & 255;
       bench.write(blob, entry.checksumOffset, 1, BigInt(value));
-      return done(`checksum ${at(value)}`);
+      return done(`checksum ${hexNumber(value)}`);
     },
 
     writePointer(entry: EntryOf<"writePointer">): Step {
@@ -72,13 +74,13 @@ export function generic(bench: Bench): Behaviour {
       if (!source) return missing(entry.sourceFile);
       if (!file) return refused(`there is no fw_cfg file ${fileName(entry.destinationFile) ?? "of a name without NUL"}`);
       if (![1, 2, 4, 8].includes(entry.size) || entry.destinationOffset + entry.size > file.size)
-        return refused(`${entry.size} bytes at ${at(entry.destinationOffset)} are no place for a pointer in ${file.name}`);
-      if (entry.sourceOffset >= source.size) return refused(`${at(entry.sourceOffset)} is outside ${source.name}`);
+        return refused(`${entry.size} bytes at ${hexNumber(entry.destinationOffset)} are no place for a pointer in ${file.name}`);
+      if (entry.sourceOffset >= source.size) return refused(`${hexNumber(entry.sourceOffset)} is outside ${source.name}`);
       const value = source.address + BigInt(entry.sourceOffset);
-      if (value >> BigInt(8 * entry.size) !== 0n) return refused(`${at(value)} does not fit in ${entry.size} bytes`);
+      if (value >> BigInt(8 * entry.size) !== 0n) return refused(`${hexNumber(value)} does not fit in ${entry.size} bytes`);
       if (!bench.fwCfg.write(file.key, entry.destinationOffset, toLittleEndian(value, entry.size))) return refused(`${file.name} is not writable`);
       bench.written.push({ file: file.name, key: file.key, offset: entry.destinationOffset, size: entry.size, value });
-      return done(`${at(value)} written to ${file.name}`);
+      return done(`${hexNumber(value)} written to ${file.name}`);
     },
 
     finish(_script, failure): Finish {

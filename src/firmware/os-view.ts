@@ -3,7 +3,7 @@
 import { FADT_SIGNATURE, FadtPointers } from "../acpi/fadt.ts";
 import { RSDP_CHECKSUM, RSDP_EXTENDED_CHECKSUM, RSDP_SIGNATURE, Rsdp } from "../acpi/root-tables.ts";
 import { byteSum, TableHeader } from "../acpi/table-header.ts";
-import { decode, parse } from "../layout/index.ts";
+import { decode, hexNumber, parse } from "../layout/index.ts";
 import { fromLittleEndian, type GuestMemory, MemoryFault } from "../machine/memory.ts";
 
 export interface OsTable {
@@ -32,7 +32,6 @@ export interface OsView {
 const MOST = 1 << 24;
 /** Linux keeps no more root entries than this. */
 const MOST_ENTRIES = 128;
-const hexAddress = (address: bigint) => `0x${address.toString(16)}`;
 
 /** As many of `length` bytes as lie in memory. */
 function readUpTo(memory: GuestMemory, address: bigint, length: number): Uint8Array {
@@ -95,9 +94,9 @@ export function osView(memory: GuestMemory, rsdpAddress: bigint): OsView {
   });
   const { address, entrySize } = rootOf(memory, rsdpAddress);
   const root = tableAt(memory, address);
-  if (!root) return nothing(root, `no root table lies at ${hexAddress(address)}: the operating system gives up ACPI`);
+  if (!root) return nothing(root, `no root table lies at ${hexNumber(address)}: the operating system gives up ACPI`);
   if (root.bytes.length < TableHeader.size + entrySize)
-    return nothing(root, `the root table at ${hexAddress(address)} says ${root.length} bytes, which holds no entry: the operating system gives up ACPI`);
+    return nothing(root, `the root table at ${hexNumber(address)} says ${root.length} bytes, which holds no entry: the operating system gives up ACPI`);
   const tables: OsTable[] = [];
   let kept = 0;
   let nameless = false;
@@ -109,7 +108,7 @@ export function osView(memory: GuestMemory, rsdpAddress: bigint): OsView {
       const inMemory = readUpTo(memory, at, TableHeader.size).length > 0;
       nameless ||= inMemory;
       problems.push(
-        `${what} leads to ${hexAddress(at)}, where no table lies${inMemory ? ": Linux then lists no tables in sysfs, though it uses the others" : ""}`,
+        `${what} leads to ${hexNumber(at)}, where no table lies${inMemory ? ": Linux then lists no tables in sysfs, though it uses the others" : ""}`,
       );
     }
     return table;

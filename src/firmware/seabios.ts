@@ -1,12 +1,12 @@
 /** SeaBIOS 1.17, `src/fw/romfile_loader.c` and `src/malloc.c`: a bad entry is skipped with a warning, nothing is taken back. */
 import { RSDP_CHECKSUM, RSDP_SIGNATURE, Rsdp, RsdpExtension } from "../acpi/root-tables.ts";
 import { byteSum } from "../acpi/table-header.ts";
-import { parse } from "../layout/index.ts";
+import { hexNumber, parse } from "../layout/index.ts";
 import { ENTRY_SIZE, fileName } from "../loader/commands.ts";
 import { TopDownAllocator } from "../machine/allocator.ts";
 import { lowRamEnd } from "../machine/machines.ts";
 import { toLittleEndian } from "../machine/memory.ts";
-import { at, type Behaviour, type Bench, type Blob, done, type EntryOf, type Finish, refused, type Step, skipped, type WrittenPointer } from "./frame.ts";
+import { type Behaviour, type Bench, type Blob, done, type EntryOf, type Finish, refused, type Step, skipped, type WrittenPointer } from "./frame.ts";
 
 /** malloc's least alignment. */
 const MIN_ALIGN = 16;
@@ -64,30 +64,31 @@ export function seabios(bench: Bench): Behaviour {
       files.push(blob);
       // A second copy takes memory and is never looked at again.
       if (first) bench.blobs.set(name, first);
-      return done(`at ${at(address)}, ${file.size} bytes${first ? "; the first copy stays in use" : ""}`);
+      return done(`at ${hexNumber(address)}, ${file.size} bytes${first ? "; the first copy stays in use" : ""}`);
     },
 
     addPointer(entry: EntryOf<"addPointer">): Step {
       const destination = find(entry.destinationFile);
       const source = find(entry.sourceFile);
       if (!destination || !source) return refused(unknown(entry.destinationFile, entry.sourceFile)!);
-      if (outside(entry.offset, entry.size, destination.size)) return refused(`${entry.size} bytes at ${at(entry.offset)} are outside ${destination.name}`);
+      if (outside(entry.offset, entry.size, destination.size))
+        return refused(`${entry.size} bytes at ${hexNumber(entry.offset)} are outside ${destination.name}`);
       if (!isPointerSize(entry.size)) return refused(`no pointer has ${entry.size} bytes`);
       // The sum is cut to the pointer's size, and what it points at is nobody's concern.
       const value = bench.read(destination, entry.offset, entry.size) + source.address;
       bench.write(destination, entry.offset, entry.size, value);
-      return done(`${at(BigInt.asUintN(entry.size * 8, value))} at ${at(destination.address + BigInt(entry.offset))}`);
+      return done(`${hexNumber(BigInt.asUintN(entry.size * 8, value))} at ${hexNumber(destination.address + BigInt(entry.offset))}`);
     },
 
     addChecksum(entry: EntryOf<"addChecksum">): Step {
       const blob = find(entry.file);
       if (!blob) return refused(unknown(entry.file)!);
-      if (entry.checksumOffset >= blob.size) return refused(`the checksum byte ${at(entry.checksumOffset)} is outside ${blob.name}`);
-      if (outside(entry.start, entry.length, blob.size)) return refused(`${entry.length} bytes at ${at(entry.start)} are outside ${blob.name}`);
+      if (entry.checksumOffset >= blob.size) return refused(`the checksum byte ${hexNumber(entry.checksumOffset)} is outside ${blob.name}`);
+      if (outside(entry.start, entry.length, blob.size)) return refused(`${entry.length} bytes at ${hexNumber(entry.start)} are outside ${blob.name}`);
       const old = bench.read(blob, entry.checksumOffset, 1);
       const value = BigInt.asUintN(8, old - BigInt(bench.sum(blob, entry.start, entry.length)));
       bench.write(blob, entry.checksumOffset, 1, value);
-      return done(`checksum ${at(value)}`);
+      return done(`checksum ${hexNumber(value)}`);
     },
 
     writePointer(entry: EntryOf<"writePointer">): Step {
@@ -98,17 +99,17 @@ export function seabios(bench: Bench): Behaviour {
       if (!file) return refused(`there is no fw_cfg file ${name ?? "of a name without NUL"}`);
       if (!source) return refused(unknown(entry.sourceFile)!);
       if (outside(entry.destinationOffset, entry.size, file.size))
-        return refused(`${entry.size} bytes at ${at(entry.destinationOffset)} are outside ${name}, which has ${file.size}`);
-      if (entry.sourceOffset >= source.size) return refused(`${at(entry.sourceOffset)} is outside ${source.name}`);
+        return refused(`${entry.size} bytes at ${hexNumber(entry.destinationOffset)} are outside ${name}, which has ${file.size}`);
+      if (entry.sourceOffset >= source.size) return refused(`${hexNumber(entry.sourceOffset)} is outside ${source.name}`);
       if (!isPointerSize(entry.size)) return refused(`no pointer has ${entry.size} bytes`);
       const value = source.address + BigInt(entry.sourceOffset);
-      if (value >> BigInt(8 * entry.size) !== 0n) return refused(`${at(value)} does not fit in ${entry.size} bytes`);
+      if (value >> BigInt(8 * entry.size) !== 0n) return refused(`${hexNumber(value)} does not fit in ${entry.size} bytes`);
       const pointer: WrittenPointer = { file: file.name, key: file.key, offset: entry.destinationOffset, size: entry.size, value };
       const taken = bench.fwCfg.write(pointer.key, pointer.offset, toLittleEndian(value, pointer.size));
       // The error bit ends the wait like success does.
       if (taken) bench.written.push(pointer);
       if (high.allocate(POINTER_NOTE, BigInt(MIN_ALIGN)) !== undefined) replay.unshift(pointer);
-      return taken ? done(`${at(value)} written to ${file.name}`) : skipped(`${file.name} is not writable: the device refuses, SeaBIOS does not notice`);
+      return taken ? done(`${hexNumber(value)} written to ${file.name}`) : skipped(`${file.name} is not writable: the device refuses, SeaBIOS does not notice`);
     },
 
     finish(_script, failure): Finish {

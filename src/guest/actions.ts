@@ -1,5 +1,7 @@
 /** Running the actions of ERST and EINJ: a program in table entries (Linux drivers/acpi/apei/apei-base.c and erst.c behaviour). */
+
 import { EINJ_INSTRUCTION, type EinjEntry, ERST_INSTRUCTION, type ErstEntry } from "../acpi/action-entry.ts";
+import { hexNumber } from "../layout/index.ts";
 import { type RegisterSpaces, readRegister, writeRegister } from "./registers.ts";
 import { codeOf } from "./structures.ts";
 
@@ -95,7 +97,7 @@ export class ActionMachine<E extends Entry> {
 
   #load(entry: Entry): bigint {
     const raw = readRegister(this.#spaces, entry.registerRegion);
-    if (raw === undefined) throw new ActionError(EINVAL, `the register at 0x${entry.registerRegion.address.toString(16)} cannot be used`);
+    if (raw === undefined) throw new ActionError(EINVAL, `the register at ${hexNumber(entry.registerRegion.address)} cannot be used`);
     return (raw >> BigInt(entry.registerRegion.registerBitOffset)) & entry.mask;
   }
 
@@ -107,7 +109,7 @@ export class ActionMachine<E extends Entry> {
       word |= old & ~U64(entry.mask << offset);
     }
     if (!writeRegister(this.#spaces, entry.registerRegion, word))
-      throw new ActionError(EINVAL, `the register at 0x${entry.registerRegion.address.toString(16)} cannot be used`);
+      throw new ActionError(EINVAL, `the register at ${hexNumber(entry.registerRegion.address)} cannot be used`);
   }
 }
 

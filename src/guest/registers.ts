@@ -1,5 +1,7 @@
 /** How the kernel judges and uses a generic address (Linux drivers/acpi/apei/apei-base.c behaviour). */
+
 import { ADDRESS_SPACE, type GenericAddress } from "../acpi/generic-address.ts";
+import { hexNumber } from "../layout/index.ts";
 import type { AccessSize, GuestMemory } from "../machine/memory.ts";
 import { codeOf } from "./structures.ts";
 
@@ -30,7 +32,7 @@ export function checkRegister(register: GenericAddress): RegisterVerdict {
   const refuse = (what: string): RegisterVerdict => ({
     ok: false,
     errno: ERRNO.EINVAL,
-    message: `[Firmware Bug]: APEI: Invalid ${what} in GAR [0x${address.toString(16)}/${width}/${offset}/${code}/${space}]`,
+    message: `[Firmware Bug]: APEI: Invalid ${what} in GAR [${hexNumber(address)}/${width}/${offset}/${code}/${space}]`,
   });
   if (address === 0n) return refuse("physical address");
   if (code < 1 || code > 4) return refuse("access size code");

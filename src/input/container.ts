@@ -2,7 +2,7 @@
  * Files made of parts: each part is a structure with a format of its own, or bytes that belong to none. What
  * the kinds of files differ in is only where their parts begin and end.
  */
-import { concatBytes, EncodeError, type Finding, type Format, type Span, type Tree, within } from "../layout/index.ts";
+import { concatBytes, EncodeError, type Finding, type Format, hexNumber, type Span, type Tree, within } from "../layout/index.ts";
 import { CONTENT_SCHEMA, type Content, type Formats, isObject, parsePart } from "./content.ts";
 import { fillerFromJson, fillerSchema, fillerToJson, onlyByte } from "./filler.ts";
 
@@ -118,7 +118,7 @@ export const containerFormat = ({ name, title, contents, recognise, cut }: Conta
         const last = format.spans(value).at(-1);
         at += last ? last.offset + last.size : 0;
         return {
-          label: `[${i}] at 0x${start.toString(16)}`,
+          label: `[${i}] at ${hexNumber(start)}`,
           text: format.summary(value),
           ...(part.note !== undefined && { note: part.note }),
           children: format.tree(value),
@@ -127,7 +127,7 @@ export const containerFormat = ({ name, title, contents, recognise, cut }: Conta
       at += part.filler.length;
       const byte = onlyByte(part.filler);
       return {
-        label: `[${i}] at 0x${start.toString(16)}`,
+        label: `[${i}] at ${hexNumber(start)}`,
         text: byte === undefined ? `${part.filler.length} bytes of nothing known` : `${part.filler.length} bytes ${byte.toString(16).padStart(2, "0")}`,
       };
     });

@@ -50,7 +50,7 @@ export const erstStoreFormat = (contents: Formats, record: Format) =>
         if (input.length > ErstStoreHeader.size)
           yield {
             end: input.length,
-            problem: `slots of ${recordSize} bytes from 0x${storageOffset.toString(16)} on do not fit a file of ${input.length} bytes`,
+            problem: `slots of ${recordSize} bytes from ${hexNumber(storageOffset)} on do not fit a file of ${input.length} bytes`,
           };
         return;
       }

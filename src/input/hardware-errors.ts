@@ -1,6 +1,6 @@
 /** The blob `etc/hardware_errors`: addresses of the error status blocks, acknowledge words, then the blocks (QEMU hw/acpi/ghes.c). */
 import { ErrorStatusBlockHeader } from "../acpi/status-block.ts";
-import { type Decoded, type Format, list, sequence, struct, u64 } from "../layout/index.ts";
+import { type Decoded, type Format, hexNumber, list, sequence, struct, u64 } from "../layout/index.ts";
 import { isZero } from "../layout/values.ts";
 import { type Cut, containerFormat } from "./container.ts";
 import type { Formats } from "./content.ts";
@@ -14,7 +14,7 @@ const ReadAck = struct("Read Acknowledge Word", 8, "QEMU docs/specs/acpi_hest_gh
 export const BlockAddresses = sequence("Error Block Addresses", "QEMU docs/specs/acpi_hest_ghes", { addresses: list(BlockAddress, "One for each source") });
 export const ReadAcks = sequence("Read Acknowledge Words", "QEMU docs/specs/acpi_hest_ghes", { words: list(ReadAck, "One for each source") });
 
-const listed = (values: readonly (bigint | undefined)[]) => values.map((value) => `0x${(value ?? 0n).toString(16)}`).join(", ");
+const listed = (values: readonly (bigint | undefined)[]) => values.map((value) => hexNumber(value ?? 0n)).join(", ");
 export const blockAddressesFormat = layoutFormat(
   "error-block-addresses",
   "error block addresses",

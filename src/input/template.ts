@@ -12,7 +12,7 @@
  * | `$32/16r` | 32 bytes that are not written because they repeat the 16 before them |
  * | `$$` | a dollar sign |
  */
-import { bytesToHex, EncodeError } from "../layout/index.ts";
+import { bytesToHex, EncodeError, hexNumber } from "../layout/index.ts";
 
 /** A stretch of text that is data. */
 export interface Run {
@@ -137,7 +137,7 @@ export function fillTemplate(template: string, bytes: Uint8Array): string {
       const from = digit / 2;
       for (let i = from; i < take(from + count, bytes.length); i++)
         if (row <= 0 || row > i || bytes[i] !== bytes[i - row])
-          throw new EncodeError("content", `byte 0x${i.toString(16)} should repeat the row above, which the template leaves out`);
+          throw new EncodeError("content", `byte ${hexNumber(i)} should repeat the row above, which the template leaves out`);
       digit += count * 2;
       shown += count;
       return "";

@@ -50,6 +50,9 @@ export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
   return out;
 }
 
+/** A number as people write it, decimal or hex after `0x`; undefined for any other text. */
+export const parseNumber = (text: string): bigint | undefined => (/^(0x[0-9a-f]+|[0-9]+)$/i.test(text) ? BigInt(text) : undefined);
+
 /** `0x` and the number in hex, no leading zeros. */
 export const hexNumber = (value: number | bigint): string => `0x${value.toString(16)}`;
 

@@ -2,7 +2,7 @@
 import { FADT_SIGNATURE, FadtPointers } from "../acpi/fadt.ts";
 import { RSDP_CHECKSUM, RSDP_EXTENDED_CHECKSUM, RSDP_SIGNATURE, Rsdp, RsdpExtension } from "../acpi/root-tables.ts";
 import { byteSum, TableHeader } from "../acpi/table-header.ts";
-import { decode, parse, spans } from "../layout/index.ts";
+import { decode, hexNumber, parse, spans } from "../layout/index.ts";
 import { readWord } from "../layout/values.ts";
 import { ENTRY_SIZE, type Entry, fileName } from "./commands.ts";
 import { FILE, type FwCfgFiles } from "./fw-cfg.ts";
@@ -140,7 +140,7 @@ class Trial {
     if (size !== 4 && size !== 8)
       return `a pointer of ${size} bytes holds no address: EDK2 gives up all tables, SeaBIOS ${size === 1 || size === 2 ? "cuts the address off" : "skips the entry"}`;
     if (offset + size > destination.bytes.length)
-      return `the pointer at 0x${offset.toString(16)} is outside ${destination.name}: EDK2 gives up all tables, SeaBIOS skips the entry`;
+      return `the pointer at ${hexNumber(offset)} is outside ${destination.name}: EDK2 gives up all tables, SeaBIOS skips the entry`;
     const place = { start: offset, end: offset + size, entry: index };
     const other = [...destination.pointers, ...destination.checksums].find((taken) => touches(taken, place));
     if (other) return `changes bytes that entry ${other.entry} set: EDK2 gives up all tables, SeaBIOS adds both`;
@@ -187,7 +187,7 @@ class Trial {
     if (place.end > file.bytes.length)
       return `the pointer is outside ${name}, which has ${file.bytes.length} bytes: EDK2 gives up all tables, SeaBIOS skips the entry`;
     if (entry.sourceOffset >= source.bytes.length)
-      return `0x${entry.sourceOffset.toString(16)} is outside ${source.name}: EDK2 gives up all tables, SeaBIOS skips the entry`;
+      return `${hexNumber(entry.sourceOffset)} is outside ${source.name}: EDK2 gives up all tables, SeaBIOS skips the entry`;
     if (this.#written.some((other) => other.file === name && touches(other, place)))
       return "the same place is written before: after suspend to RAM the two firmwares leave different addresses there";
     this.#written.push(place);
@@ -215,14 +215,13 @@ class Trial {
     const blob = this.#blobAt(address);
     if (!blob) return void this.#report(`${what} leads to no blob`);
     const offset = address - blob.address;
-    if (offset + TableHeader.size > blob.bytes.length)
-      return void this.#report(`${what} leads to 0x${offset.toString(16)} of ${blob.name}, where no table fits`);
+    if (offset + TableHeader.size > blob.bytes.length) return void this.#report(`${what} leads to ${hexNumber(offset)} of ${blob.name}, where no table fits`);
     const { signature, length } = decode(TableHeader, blob.bytes, offset);
     const facs = signature === "FACS";
     if (length < (facs ? FACS_SIZE : TableHeader.size) || offset + length > blob.bytes.length)
-      return void this.#report(`the ${signature} at 0x${offset.toString(16)} of ${blob.name} says ${length} bytes: EDK2 does not install it`);
+      return void this.#report(`the ${signature} at ${hexNumber(offset)} of ${blob.name} says ${length} bytes: EDK2 does not install it`);
     if (!facs && byteSum(blob.bytes, offset, offset + length) !== 0)
-      return void this.#report(`the ${signature} at 0x${offset.toString(16)} of ${blob.name} does not sum to zero: EDK2 drops it, SeaBIOS passes it on`);
+      return void this.#report(`the ${signature} at ${hexNumber(offset)} of ${blob.name} does not sum to zero: EDK2 drops it, SeaBIOS passes it on`);
     return { blob, offset, signature, length };
   }
 
@@ -231,7 +230,7 @@ class Trial {
     const value = readWord(blob.bytes, offset, 4) + (size === 8 ? readWord(blob.bytes, offset + 4, 4) * 2 ** 32 : 0);
     if (value === 0) return undefined;
     if (blob.pointers.some((pointer) => pointer.start === offset && pointer.end === offset + size)) return value;
-    this.#report(`${what} holds 0x${value.toString(16)}, to which no entry adds an address: SeaBIOS passes it on, EDK2 ignores it`);
+    this.#report(`${what} holds ${hexNumber(value)}, to which no entry adds an address: SeaBIOS passes it on, EDK2 ignores it`);
     return undefined;
   }
 

@@ -1,5 +1,5 @@
 /** Writing a script as QEMU does (`hw/acpi/bios-linker-loader.c`): blobs grow, pointers leave their initial values in them. */
-import { EncodeError } from "../layout/index.ts";
+import { EncodeError, hexNumber } from "../layout/index.ts";
 import { type Entry, FILE_NAME_SIZE, type ZONE } from "./commands.ts";
 import { encodeScript } from "./script.ts";
 
@@ -52,21 +52,21 @@ export class ScriptBuilder {
 
   /** Make the `size` bytes at `offset` of a blob hold the address of `source` plus `sourceOffset`, which is what they hold until then. */
   addPointer(destinationFile: string, offset: number, size: PointerSize, sourceFile: string, sourceOffset: number): void {
-    const where = `pointer at 0x${offset.toString(16)} of ${destinationFile}`;
+    const where = `pointer at ${hexNumber(offset)} of ${destinationFile}`;
     const destination = this.#blob(destinationFile, where);
     const source = this.#blob(sourceFile, where);
     this.#checkSize(size, where);
     if (offset < 0 || offset + size > destination.length) throw new EncodeError(where, `is outside the blob, which has ${destination.length} bytes`);
     if (sourceOffset < 0 || sourceOffset >= source.length)
-      throw new EncodeError(where, `points to 0x${sourceOffset.toString(16)} of ${sourceFile}, which has ${source.length} bytes`);
-    if (sourceOffset >= 2 ** (8 * size)) throw new EncodeError(where, `0x${sourceOffset.toString(16)} does not fit in ${size} bytes`);
+      throw new EncodeError(where, `points to ${hexNumber(sourceOffset)} of ${sourceFile}, which has ${source.length} bytes`);
+    if (sourceOffset >= 2 ** (8 * size)) throw new EncodeError(where, `${hexNumber(sourceOffset)} does not fit in ${size} bytes`);
     for (let i = 0; i < size; i++) destination.bytes[offset + i] = Math.floor(sourceOffset / 2 ** (8 * i)) & 255;
     this.#entries.push({ command: "addPointer", destinationFile, sourceFile, offset, size, ...NONE });
   }
 
   /** Make a range sum to zero by one of its bytes. */
   addChecksum(file: string, start: number, length: number, checksumOffset: number): void {
-    const where = `checksum at 0x${checksumOffset.toString(16)} of ${file}`;
+    const where = `checksum at ${hexNumber(checksumOffset)} of ${file}`;
     const blob = this.#blob(file, where);
     if (start < 0 || start + length > blob.length) throw new EncodeError(where, `its range is outside the blob, which has ${blob.length} bytes`);
     if (checksumOffset < start || checksumOffset >= start + length) throw new EncodeError(where, "lies outside its range");
@@ -82,7 +82,7 @@ export class ScriptBuilder {
     if (destinationFile.length === 0 || destinationFile.length >= FILE_NAME_SIZE)
       throw new EncodeError(where, `a file name has 1 to ${FILE_NAME_SIZE - 1} characters`);
     if (sourceOffset < 0 || sourceOffset >= source.length)
-      throw new EncodeError(where, `points to 0x${sourceOffset.toString(16)} of ${sourceFile}, which has ${source.length} bytes`);
+      throw new EncodeError(where, `points to ${hexNumber(sourceOffset)} of ${sourceFile}, which has ${source.length} bytes`);
     this.#entries.push({ command: "writePointer", destinationFile, sourceFile, destinationOffset, sourceOffset, size, ...NONE });
   }
 

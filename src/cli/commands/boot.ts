@@ -5,7 +5,7 @@ import { type BootResult, boot, FIRMWARES, type FirmwareName } from "../../firmw
 import { consequenceOf, differences, firmwareTitle } from "../../firmware/consequence.ts";
 import { linkedSources } from "../../firmware/error-sources.ts";
 import type { WrittenPointer } from "../../firmware/frame.ts";
-import { type Json, UsageError } from "../../layout/index.ts";
+import { hexNumber, type Json, parseNumber, UsageError } from "../../layout/index.ts";
 import { entryText } from "../../loader/script.ts";
 import { DEFAULT_RAM, q35, virt } from "../../machine/machines.ts";
 import { SparseMemory } from "../../machine/memory.ts";
@@ -80,8 +80,8 @@ function pairs<T>(given: unknown, read: (text: string, option: string) => T): Re
   );
 }
 function addressOf(text: string, option: string): bigint {
-  if (!/^(0x[0-9a-f]+|[0-9]+)$/i.test(text)) throw new UsageError(`${option}: ${text} is no address such as 0x47fb0000`);
-  const address = BigInt(text);
+  const address = parseNumber(text);
+  if (address === undefined) throw new UsageError(`${option}: ${text} is no address such as 0x47fb0000`);
   if (address >> 64n !== 0n) throw new UsageError(`${option}: ${text} has more than 64 bits`);
   return address;
 }
@@ -98,11 +98,10 @@ function mebibytes(text: string): bigint {
 
 // ---- output ----
 
-const at = (address: bigint): string => `0x${address.toString(16)}`;
 const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
 
-const pointerText = (pointer: WrittenPointer): string => `${pointer.file} at ${pointer.offset}: ${at(pointer.value)}`;
-const pointerJson = (pointer: WrittenPointer) => ({ file: pointer.file, offset: pointer.offset, size: pointer.size, value: at(pointer.value) });
+const pointerText = (pointer: WrittenPointer): string => `${pointer.file} at ${pointer.offset}: ${hexNumber(pointer.value)}`;
+const pointerJson = (pointer: WrittenPointer) => ({ file: pointer.file, offset: pointer.offset, size: pointer.size, value: hexNumber(pointer.value) });
 
 const sourcesOf = (result: BootResult) => {
   const hest = result.tables.find((table) => table.signature === "HEST");
@@ -122,15 +121,15 @@ function report(result: BootResult, whole: boolean): string[] {
     ),
     ...section(
       "Files in memory",
-      [...result.placements.values()].map((blob) => `${at(blob.address)}  ${blob.name}, ${blob.size} bytes, ${blob.zone}`),
+      [...result.placements.values()].map((blob) => `${hexNumber(blob.address)}  ${blob.name}, ${blob.size} bytes, ${blob.zone}`),
     ),
     ...section("Written back to the host", result.writtenPointers.map(pointerText)),
     ...section("Tables of the operating system", [
-      ...(result.rsdpAddress === undefined || result.tables.length === 0 ? [] : [`${at(result.rsdpAddress)}  RSDP`]),
+      ...(result.rsdpAddress === undefined || result.tables.length === 0 ? [] : [`${hexNumber(result.rsdpAddress)}  RSDP`]),
       ...(result.rootTable && result.tables.length > 0
-        ? [`${at(result.rootTable.address)}  ${result.rootTable.signature}, ${result.rootTable.length} bytes`]
+        ? [`${hexNumber(result.rootTable.address)}  ${result.rootTable.signature}, ${result.rootTable.length} bytes`]
         : []),
-      ...result.tables.map((table) => `${at(table.address)}  ${table.signature}, ${table.length} bytes${table.checksumOk ? "" : ", wrong checksum"}`),
+      ...result.tables.map((table) => `${hexNumber(table.address)}  ${table.signature}, ${table.length} bytes${table.checksumOk ? "" : ", wrong checksum"}`),
     ]),
     ...section(
       "Error sources",
@@ -138,9 +137,9 @@ function report(result: BootResult, whole: boolean): string[] {
         [
           `${source.id}: ${source.type}`,
           ...(source.notification === undefined ? [] : [`notified by ${source.notification}`]),
-          ...(source.statusRegister === undefined ? [] : [`address register ${at(source.statusRegister)}`]),
-          ...(source.blockAddress === undefined ? [] : [`block ${at(source.blockAddress)} of ${source.blockLength} bytes`]),
-          ...(source.acknowledgeRegister === undefined ? [] : [`acknowledge register ${at(source.acknowledgeRegister)}`]),
+          ...(source.statusRegister === undefined ? [] : [`address register ${hexNumber(source.statusRegister)}`]),
+          ...(source.blockAddress === undefined ? [] : [`block ${hexNumber(source.blockAddress)} of ${source.blockLength} bytes`]),
+          ...(source.acknowledgeRegister === undefined ? [] : [`acknowledge register ${hexNumber(source.acknowledgeRegister)}`]),
         ].join(", "),
       ),
     ),
@@ -158,20 +157,27 @@ function bootJson(result: BootResult): { [key: string]: Json } {
     consequence: [...words],
     ...(result.failure !== undefined && { failure: result.failure }),
     trace: result.trace.map((entry) => ({ index: entry.index, outcome: entry.outcome, entry: entryText(entry.entry), detail: entry.detail })),
-    placements: Object.fromEntries([...result.placements.values()].map((blob) => [blob.name, { address: at(blob.address), size: blob.size, zone: blob.zone }])),
+    placements: Object.fromEntries(
+      [...result.placements.values()].map((blob) => [blob.name, { address: hexNumber(blob.address), size: blob.size, zone: blob.zone }]),
+    ),
     writtenPointers: result.writtenPointers.map(pointerJson),
-    ...(result.rsdpAddress !== undefined && { rsdp: at(result.rsdpAddress) }),
-    ...(result.rootTable && { root: { signature: result.rootTable.signature, address: at(result.rootTable.address), length: result.rootTable.length } }),
+    ...(result.rsdpAddress !== undefined && { rsdp: hexNumber(result.rsdpAddress) }),
+    ...(result.rootTable && { root: { signature: result.rootTable.signature, address: hexNumber(result.rootTable.address), length: result.rootTable.length } }),
     listing: [...result.listing],
-    tables: result.tables.map((table) => ({ signature: table.signature, address: at(table.address), length: table.length, checksumOk: table.checksumOk })),
+    tables: result.tables.map((table) => ({
+      signature: table.signature,
+      address: hexNumber(table.address),
+      length: table.length,
+      checksumOk: table.checksumOk,
+    })),
     errorSources: sourcesOf(result).map(({ id, type, notification, statusRegister, blockAddress, blockLength, acknowledgeRegister }) => ({
       id,
       type,
       ...(notification !== undefined && { notification }),
-      ...(statusRegister !== undefined && { statusRegister: at(statusRegister) }),
-      ...(blockAddress !== undefined && { blockAddress: at(blockAddress) }),
+      ...(statusRegister !== undefined && { statusRegister: hexNumber(statusRegister) }),
+      ...(blockAddress !== undefined && { blockAddress: hexNumber(blockAddress) }),
       ...(blockLength !== undefined && { blockLength }),
-      ...(acknowledgeRegister !== undefined && { acknowledgeRegister: at(acknowledgeRegister) }),
+      ...(acknowledgeRegister !== undefined && { acknowledgeRegister: hexNumber(acknowledgeRegister) }),
     })),
     notes: [...result.notes],
   };
@@ -188,7 +194,10 @@ async function writeBoot(folder: string, result: BootResult): Promise<void> {
     count.set(table.signature, nth);
     await writeWhole(join(folder, "tables", `${table.signature}${nth > 1 ? nth : ""}.dat`), table.bytes);
   }
-  await writeWhole(join(folder, "addresses.json"), `${JSON.stringify(Object.fromEntries(blobs.map((blob) => [blob.name, at(blob.address)])), null, 2)}\n`);
+  await writeWhole(
+    join(folder, "addresses.json"),
+    `${JSON.stringify(Object.fromEntries(blobs.map((blob) => [blob.name, hexNumber(blob.address)])), null, 2)}\n`,
+  );
   if (result.memory instanceof SparseMemory) await writeSparse(join(folder, "memory.img"), result.memory);
 }
 

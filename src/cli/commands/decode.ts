@@ -2,7 +2,7 @@
 import { ErrorStatusBlockHeader } from "../../acpi/status-block.ts";
 import { looksLikeText } from "../../input/charset.ts";
 import { type Document, documentsOf } from "../../input/document.ts";
-import { printable, type Tree, treeLines, UsageError } from "../../layout/index.ts";
+import { parseNumber, printable, type Tree, treeLines, UsageError } from "../../layout/index.ts";
 import type { Args } from "../arguments.ts";
 import { readInput } from "../files.ts";
 import { type Command, EXIT, type Io } from "../io.ts";
@@ -53,7 +53,7 @@ function formatOf(args: Args): string {
 /** A byte offset such as 4096 or 0x1000. @throws UsageError */
 function offsetOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
-  const offset = /^(0x[0-9a-f]+|[0-9]+)$/i.test(text) ? Number(text) : Number.NaN;
+  const offset = Number(parseNumber(text) ?? Number.NaN);
   if (!Number.isSafeInteger(offset)) throw new UsageError(`--from: ${JSON.stringify(text)} is no offset`);
   return offset;
 }

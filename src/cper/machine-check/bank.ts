@@ -132,7 +132,7 @@ function readAmd(bank: BankRegisters): BankReading {
         if (status.syndromeValid) place.push(`chip select ${Number(signed(bank.syndrome) & 7n)}`);
       }
     } else {
-      place.push(`unknown bank type, hardware id 0x${(block.hardwareId ?? 0).toString(16)}, type ${block.mcaType ?? 0}`);
+      place.push(`unknown bank type, hardware id ${hexNumber(block.hardwareId ?? 0)}, type ${block.mcaType ?? 0}`);
       cause = `extended code ${extended} (${cause})`;
     }
   } else {

@@ -1,4 +1,5 @@
 /** The 16-bit error code in the low half of a bank's status, in words (Intel SDM volume 3B chapter 17; Linux mce_amd.c behaviour). */
+import { hexNumber } from "../../layout/index.ts";
 
 const TRANSACTION = ["instruction", "data", "generic", "reserved"] as const;
 const OPERATION = ["generic error", "read", "write", "data read", "data write", "instruction fetch", "prefetch", "eviction", "snoop"] as const;
@@ -65,7 +66,7 @@ export function intelErrorCode(whole: number): string {
         return undefined;
     }
   };
-  return (words() ?? `unknown error code 0x${code.toString(16)}`) + filtered;
+  return (words() ?? `unknown error code ${hexNumber(code)}`) + filtered;
 }
 
 /** What Intel documents of single codes with software recovery. */
@@ -82,5 +83,5 @@ export function amdErrorCode(code: number): string {
   if ((code & 0xfff0) === 0x0010) return tlb(code, AMD_LEVEL);
   if ((code & 0xff00) === 0x0100) return cache(code, AMD_LEVEL).replace("cache", "memory hierarchy");
   if ((code & 0xf800) === 0x0800) return bus(code, AMD_LEVEL);
-  return `unknown error code 0x${code.toString(16)}`;
+  return `unknown error code ${hexNumber(code)}`;
 }

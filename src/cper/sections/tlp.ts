@@ -1,5 +1,5 @@
 /** A transaction layer packet's header in words (PCI Express 6.2, 2.2.1; non-flit mode). */
-import type { Tree } from "../../layout/index.ts";
+import { hexNumber, type Tree } from "../../layout/index.ts";
 import { requesterAddress } from "./words.ts";
 
 /** By Fmt and Type, bits 31:24 of the first dword; messages and local prefixes are matched by mask below. */
@@ -51,7 +51,7 @@ export function tlpTrees(log: readonly number[]): Tree[] {
   if (log.every((word) => word === 0)) return [];
   const format = first >>> 24;
   const type = tlpType(format);
-  if (type === undefined || type === "TLP prefix") return [{ label: "TLP", text: type ?? `reserved type 0x${format.toString(16)}` }];
+  if (type === undefined || type === "TLP prefix") return [{ label: "TLP", text: type ?? `reserved type ${hexNumber(format)}` }];
   const out: Tree[] = [{ label: "TLP", text: type }];
   const length = first & 0x3ff || 1024;
   const tag = (second >>> 8) & 0xff;
@@ -65,18 +65,18 @@ export function tlpTrees(log: readonly number[]): Tree[] {
     out.push({ label: "completer", text: requesterAddress(second >>> 16) });
     out.push({ label: "completion status", text: COMPLETION_STATUS[(second >>> 13) & 7] ?? `reserved (${(second >>> 13) & 7})` });
     out.push({ label: "requester", text: requesterAddress(third >>> 16) });
-    out.push({ label: "tag", text: `0x${((third >>> 8) & 0xff).toString(16)}` });
+    out.push({ label: "tag", text: hexNumber((third >>> 8) & 0xff) });
     return out;
   }
   out.push({ label: "requester", text: requesterAddress(second >>> 16) });
-  out.push({ label: "tag", text: `0x${tag.toString(16)}` });
-  if ((format & 0xb8) === 0x30) out.push({ label: "message code", text: `0x${(second & 0xff).toString(16)}` });
+  out.push({ label: "tag", text: hexNumber(tag) });
+  if ((format & 0xb8) === 0x30) out.push({ label: "message code", text: hexNumber(second & 0xff) });
   else if ((format & 0x1f) === 0x04 || (format & 0x1f) === 0x05) {
     out.push({ label: "target", text: requesterAddress(third >>> 16) });
-    out.push({ label: "register", text: `0x${(third & 0xffc).toString(16)}` });
+    out.push({ label: "register", text: hexNumber(third & 0xffc) });
   } else {
     const address = format & 0x20 ? (BigInt(third) << 32n) | BigInt((fourth & ~3) >>> 0) : BigInt((third & ~3) >>> 0);
-    out.push({ label: "address", text: `0x${address.toString(16)}` });
+    out.push({ label: "address", text: hexNumber(address) });
   }
   return out;
 }

@@ -1,5 +1,5 @@
 /** How sections speak: the pieces their summaries and explanations are made of. */
-import { type BitMember, type BitsNode, fieldLabel, isVouched, type Root, type StructNode, type Tree, valueLabel } from "../../layout/index.ts";
+import { type BitMember, type BitsNode, fieldLabel, hexNumber, isVouched, type Root, type StructNode, type Tree, valueLabel } from "../../layout/index.ts";
 
 /** Join what there is to say. */
 export const phrase = (...parts: readonly (string | undefined | false)[]): string => parts.filter((part) => part).join(", ");
@@ -34,7 +34,7 @@ export const pciIds = (id: { vendorId?: number; deviceId?: number }): string => 
 export function flagWords(value: object | undefined, except: object = {}): string[] {
   const out: string[] = [];
   for (const [name, set] of Object.entries(value ?? {})) {
-    if (name === "rest") out.push(`unknown bits 0x${(set as bigint).toString(16)}`);
+    if (name === "rest") out.push(`unknown bits ${hexNumber(set as bigint)}`);
     else if (set === true && (except as Record<string, unknown>)[name] !== true) out.push(fieldLabel(name));
   }
   return out;
@@ -66,7 +66,7 @@ export function memberTrees(layout: { readonly kind: "struct" }, value: object):
       if (vouched === false && blank) continue;
       out.push({ label: fieldLabel(memberName), text: memberText(member, item), ...(vouched === false && { note: "present, but not marked valid" }) });
     }
-    if (given["rest"] !== undefined) out.push({ label: "unknown bits", text: `0x${(given["rest"] as bigint).toString(16)}` });
+    if (given["rest"] !== undefined) out.push({ label: "unknown bits", text: hexNumber(given["rest"] as bigint) });
   }
   return out;
 }

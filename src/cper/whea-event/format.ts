@@ -7,6 +7,7 @@ import {
   fieldTrees,
   fromJson,
   hex,
+  hexNumber,
   initially,
   type Json,
   jsonSchema,
@@ -141,7 +142,7 @@ export const wheaEventFormat: Format<WheaEvent> = {
   spans: (event) => spans(WheaEvent, event),
   summary: (event) => {
     const owner = event.ownerTag?.padEnd(4) ?? "";
-    const what = typeof event.id === "string" ? valueLabel(EVENT_ID, event.id) : `event 0x${(event.id ?? 0).toString(16)}`;
+    const what = typeof event.id === "string" ? valueLabel(EVENT_ID, event.id) : `event ${hexNumber(event.id ?? 0)}`;
     const type = event.type === undefined ? "" : ` (${valueLabel(EVENT_TYPE, event.type)})`;
     return [`Windows WHEA event${type}: ${what}, logged by ${OWNERS[owner] ?? JSON.stringify(owner)}`, ...details(event)].join(", ");
   },
