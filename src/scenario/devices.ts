@@ -1,6 +1,7 @@
 /** Devices a scenario's machine may have beside its error sources: error injection and the error record store. */
 import { qemuErst } from "../acpi/build-tables.ts";
 import { buildRecord } from "../cper/record-codec.ts";
+import { sectionTypes } from "../cper/registry.ts";
 import type { OsTable } from "../firmware/os-view.ts";
 import { EinjDriver } from "../guest/einj.ts";
 import { ErstDriver } from "../guest/erst.ts";
@@ -21,9 +22,9 @@ const PLACES = {
 } as const;
 /** The exchange buffer lies behind the registers. */
 const BUFFER_OFFSET = 0x2000n;
-/** Linux keeps kernel messages in sections of this type. */
-const MESSAGES_SECTION = "c197e04e-d545-4a70-9c17-a554946419eb";
+const MESSAGES_SECTION = sectionTypes.byName("linuxMessages")!;
 
+/** The ERST and EINJ devices of a scenario's machine and the registers they answer at. */
 export class PlatformDevices {
   /** Tables for the firmware, by signature. */
   readonly tables: Readonly<Record<string, Uint8Array>>;
@@ -97,9 +98,7 @@ export class PlatformDevices {
     const result =
       operation === "write"
         ? driver.write(
-            buildRecord({ severity: "fatal", recordId }, [
-              { descriptor: { severity: "fatal", sectionType: MESSAGES_SECTION, flags: { primary: true } }, body },
-            ]),
+            buildRecord({ severity: "fatal", recordId }, [{ descriptor: { severity: "fatal", flags: { primary: true } }, type: MESSAGES_SECTION, body }]),
           )
         : operation === "read"
           ? driver.read(recordId)
