@@ -21,6 +21,7 @@ import { looksLikeTable, type Table, tableOf, tablesIn } from "./table.ts";
 const TABLE_RULES: readonly Rule[] = [...headerRules, ...hestRules, ...registerRules, ...actionRules, ...otherRules];
 /** Every rule there is. */
 export const RULES: readonly RuleData[] = [...TABLE_RULES, ...Object.values(KERNEL_RULES), ...Object.values(CROSS_RULES)];
+/** A rule by its id, of tables, hand-offs and tables together; undefined when there is none. */
 export const ruleById = (id: string): RuleData | undefined => RULES.find((rule) => rule.id === id);
 
 export interface CheckInput {

@@ -68,6 +68,7 @@ export const rulesText = (): string => `${RULES.map((rule) => `${rule.id.padEnd(
 
 // ---- JSON ----
 
+/** The report as an object for JSON: inputs, findings, what Linux prints, and whether any finding is as severe as `failOn`. */
 export const jsonReport = (result: CheckResult, failOn: Severity): object => ({
   failOn,
   failed: failing(result, failOn).length > 0,

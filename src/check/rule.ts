@@ -12,6 +12,7 @@ export const PROFILES = {
   iasl: "ACPICA's iasl",
 } as const;
 export type Profile = keyof typeof PROFILES;
+/** Whether a word names a profile. */
 export const isProfile = (name: string): name is Profile => Object.hasOwn(PROFILES, name);
 
 export const SEVERITIES = ["note", "warning", "error"] as const;

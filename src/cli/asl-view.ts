@@ -3,6 +3,7 @@ import { aslSource } from "../acpi/asl.ts";
 import type { Content } from "../input/content.ts";
 import { leavesOf } from "../input/leaves.ts";
 
+/** The lines of `decode --format asl`. @throws EncodeError for what iasl cannot compile to the same bytes */
 export function* aslView(content: Content): Generator<string> {
   for (const { format, value } of leavesOf(content)) yield aslSource(format.encode(value)).replace(/\n$/, "");
 }

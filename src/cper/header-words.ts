@@ -4,6 +4,7 @@
  */
 import { bits, decode, encodeSectionBody, guidBytes, hexNumber, type Parsed, type SectionBody, struct, type Tree, u24, ZERO_GUID } from "../layout/index.ts";
 import { fileTimeText } from "./file-time.ts";
+import { CREATORS } from "./guids.ts";
 import { type RecordHeader, SectionDescriptor } from "./record.ts";
 import { sectionTypes } from "./registry.ts";
 import type { ProcessorGeneric } from "./sections/processor-generic.ts";
@@ -52,7 +53,7 @@ function persistenceWords(input: Uint8Array | undefined): readonly Tree[] {
   ];
 }
 
-const WINDOWS: ReadonlySet<string | undefined> = new Set(["cf07c4bd-b789-4e18-b3c4-1f732cb57131", "57217c8d-5e66-44fb-8033-9b74cacedf5b"]);
+const WINDOWS: ReadonlySet<string | undefined> = new Set(Object.keys(CREATORS).filter((guid) => CREATORS[guid]!.startsWith("Windows ")));
 const WINDOWS_REVISION = 0x0210;
 /** Record ids from 2001 on are times; smaller ones are other people's counters. */
 const FIRST_TIME = 0x01c0000000000000n;

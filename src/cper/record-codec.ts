@@ -1,6 +1,7 @@
 /** Whole records: header, descriptors, section bodies wherever they lie, and the bytes between. */
 import {
   bytesToHex,
+  capital,
   completed,
   type Encodable,
   EncodeError,
@@ -245,7 +246,6 @@ const named = <T>(name: string, body: () => T): T => {
     throw error;
   }
 };
-const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** Words for a severity: "Corrected". */
 export const severityWord = (severity: string | number | undefined): string =>

@@ -37,6 +37,7 @@ const FADT = Object.fromEntries(
 
 export type InstallResult = { readonly address: bigint } | { readonly error: string };
 
+/** The tables one instance of the protocol has installed, and the root tables it keeps for them. */
 export class AcpiTableProtocol {
   readonly #bench: Bench;
   readonly #memory: TableMemory;

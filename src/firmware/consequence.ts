@@ -14,6 +14,7 @@ export interface Consequence {
 }
 
 const NAMES: Readonly<Record<FirmwareName, string>> = { generic: "Generic firmware", seabios: "SeaBIOS", ovmf: "OVMF", aavmf: "AAVMF", strict: "Strict" };
+/** A firmware's name for people. */
 export const firmwareTitle = (firmware: FirmwareName): string => NAMES[firmware];
 
 /** What becomes of a guest without ACPI tables: recorded with Linux. */

@@ -13,6 +13,7 @@ export interface RomFile {
   readonly size: number;
 }
 
+/** Firmware's side of the fw_cfg DMA interface: a descriptor and a buffer in memory of its own. */
 export class FwCfgClient {
   readonly #device: FwCfgDevice;
   /** The firmware's own stack and heap, which are no part of the memory it hands to the guest. */

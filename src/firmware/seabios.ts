@@ -21,6 +21,7 @@ const F_SEGMENT = { start: 0xf4de0n, length: 0x4e0n };
 const POINTER_NOTE = 24n;
 const U32 = 2 ** 32;
 
+/** What SeaBIOS 1.17 does with each command of the script (src/fw/romfile_loader.c behaviour). */
 export function seabios(bench: Bench): Behaviour {
   const end = lowRamEnd(bench.machine);
   const size = end >= HIGH_ZONE.largeFrom ? HIGH_ZONE.large : HIGH_ZONE.small;

@@ -6,6 +6,7 @@ import { generic } from "./generic.ts";
 /** Problems named in a refusal at most; `handOffProblems` has them all. */
 const SHOWN = 5;
 
+/** Refuses a hand-off with any problem some firmware mishandles; carries out all others as written. */
 export function strict(bench: Bench): Behaviour {
   return {
     ...generic(bench),

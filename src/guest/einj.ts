@@ -21,6 +21,7 @@ export interface InjectionRequest {
   readonly mask?: bigint | undefined;
 }
 
+/** The kernel's EINJ driver (Linux drivers/acpi/apei/einj-core.c behaviour). */
 export class EinjDriver {
   readonly #spaces: RegisterSpaces;
   readonly #entries: readonly EinjEntry[];

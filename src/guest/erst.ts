@@ -15,6 +15,7 @@ const PATIENCE = 10_000;
 
 export type ErstResult = keyof typeof ERST_STATUS | "timedOut" | "tooLong";
 
+/** The kernel's ERST driver (Linux drivers/acpi/apei/erst.c behaviour). */
 export class ErstDriver {
   readonly rangeAddress: bigint;
   readonly rangeLength: number;

@@ -87,6 +87,7 @@ type Severity = keyof typeof BLOCK_SEVERITY | number;
 const isFatal = (severity: Severity | undefined) => severity === "fatal" || typeof severity === "number";
 const HED: readonly NotificationName[] = ["sci", "gpioSignal", "gsiv"];
 
+/** A guest's Linux from the moment it has found its tables: probes sources, takes reports, acknowledges, isolates pages (Linux ghes.c behaviour). */
 export class GuestKernel {
   readonly devices: GhesDevice[] = [];
   /** Page frame numbers taken out of use. */

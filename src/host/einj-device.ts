@@ -37,6 +37,7 @@ export interface EinjDeviceOptions {
   readonly inject: (error: InjectedError) => void;
 }
 
+/** The device behind an EINJ table's registers. */
 export class EinjDevice {
   readonly window: MmioDevice;
   readonly #options: EinjDeviceOptions;

@@ -106,6 +106,7 @@ export interface ErrorSourceOptions {
   readonly state?: DeviceState;
 }
 
+/** Writes records where the guest looks for them, by a policy, and accounts for every error it was given. */
 export class ErrorSourceDevice {
   readonly state: DeviceState;
   readonly #options: ErrorSourceOptions;

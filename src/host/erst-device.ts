@@ -17,6 +17,7 @@ const TIMINGS = (100n << 32n) | 10n;
 const ID = fieldOffset(RecordHeader, "recordId");
 const LENGTH = fieldOffset(RecordHeader, "recordLength");
 
+/** The device behind an ERST table's registers (QEMU hw/acpi/erst.c behaviour). */
 export class ErstDevice {
   /** BAR 0. */
   readonly registers: MmioDevice;

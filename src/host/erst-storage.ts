@@ -56,6 +56,7 @@ export function emptyStore(size: number, recordSize = DEFAULT_RECORD_SIZE): Uint
   return out;
 }
 
+/** A store of error records in QEMU's format, on any backend. */
 export class ErstStorage {
   readonly recordSize: number;
   /** What was put right when the store was opened: the traces of a crash. */

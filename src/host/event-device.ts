@@ -6,6 +6,7 @@ export const GENERIC_EVENT_DEVICE = { base: 0x0908_0000n, interrupt: 9, errorEve
 /** What the AML handler notifies: the hardware error device PNP0C33. */
 export const ERROR_NOTIFICATION = { device: "\\_SB.GEDD", value: 0x80 } as const;
 
+/** The generic event device that tells a guest of errors (QEMU hw/acpi/generic_event_device.c behaviour). */
 export class GenericEventDevice {
   /** The register says which events happened, and forgets them when it is read. */
   readonly window: MmioDevice;

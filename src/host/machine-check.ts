@@ -46,6 +46,7 @@ export interface MachineCheckState {
   /** By bank: control and status. */
   readonly banks: Map<number, { control: bigint; status: bigint }>;
 }
+/** A vCPU on which machine checks are enabled and no bank holds an error. */
 export const machineCheckState = (): MachineCheckState => ({
   enabled: true,
   globalStatus: 0n,

@@ -3,8 +3,9 @@
  * JavaScript's atomics are sequentially consistent each of them is a full barrier: a body that was copied before
  * the status was stored is there for whoever has read that status.
  */
-import { type AccessSize, type GuestMemory, MemoryFault } from "../machine/memory.ts";
+import { type AccessSize, fromLittleEndian, type GuestMemory, MemoryFault } from "../machine/memory.ts";
 
+/** Guest memory in a SharedArrayBuffer: aligned words of up to 8 bytes are read and written whole. @throws MemoryFault */
 export class SharedMemory implements GuestMemory {
   readonly start: bigint;
   readonly #bytes: Uint8Array;
@@ -30,7 +31,7 @@ export class SharedMemory implements GuestMemory {
   }
   readWord(address: bigint, size: AccessSize): bigint {
     const at = this.#at(address, size);
-    if (at % size !== 0) return this.read(address, size).reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
+    if (at % size !== 0) return fromLittleEndian(this.read(address, size));
     if (size === 8) return Atomics.load(this.#words64, at >> 3);
     return BigInt(size === 4 ? Atomics.load(this.#words32, at >> 2) : size === 2 ? Atomics.load(this.#words16, at >> 1) : Atomics.load(this.#bytes, at));
   }

@@ -2,7 +2,7 @@
  * Files made of parts: each part is a structure with a format of its own, or bytes that belong to none. What
  * the kinds of files differ in is only where their parts begin and end.
  */
-import { concatBytes, EncodeError, type Finding, type Format, hexNumber, type Span, type Tree, within } from "../layout/index.ts";
+import { capital, concatBytes, EncodeError, type Finding, type Format, hexNumber, type Span, type Tree, within } from "../layout/index.ts";
 import { CONTENT_SCHEMA, type Content, type Formats, isObject, parsePart } from "./content.ts";
 import { fillerFromJson, fillerSchema, fillerToJson, onlyByte } from "./filler.ts";
 
@@ -133,5 +133,3 @@ export const containerFormat = ({ name, title, contents, recognise, cut }: Conta
     });
   },
 });
-
-export const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

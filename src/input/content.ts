@@ -10,6 +10,7 @@ export type JsonObject = { [key: string]: Json };
 /** Name of the schema file for any content. */
 export const CONTENT_SCHEMA = "content.schema.json";
 
+/** Whether JSON is an object: no list, no null. */
 export const isObject = (json: Json | undefined): json is JsonObject => typeof json === "object" && json !== null && !Array.isArray(json);
 
 /** A list of formats in the order in which they are tried. */

@@ -7,6 +7,7 @@ import type { Format, SectionRegistry } from "../layout/index.ts";
 import { fwCfgDirectoryFormat } from "../loader/fw-cfg.ts";
 import { tableLoaderFormat } from "../loader/script.ts";
 
+/** All formats for a set of section types, in the order in which they are tried. */
 export const formatsFor = (registry: SectionRegistry): readonly Format[] => [
   cperFormat(registry),
   wheaEventFormat,

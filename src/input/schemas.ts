@@ -4,6 +4,7 @@ import { CONTENT_SCHEMA } from "./content.ts";
 import type { Documents } from "./document.ts";
 
 const DIALECT = "https://json-schema.org/draft/2020-12/schema";
+/** File name of a format's schema. */
 export const formatSchemaName = (format: Pick<Format, "name">): string => `${format.name}.schema.json`;
 
 /** Schema of a document: a format's own members, `format`, and what readers add for people. */

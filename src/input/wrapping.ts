@@ -1,7 +1,6 @@
 /** Text around data: a wrapping keeps the text word for word, so that the file comes back as it was. */
-import { EncodeError, type Format, type SectionRegistry, type Span, type Tree, within } from "../layout/index.ts";
+import { capital, EncodeError, type Format, type SectionRegistry, type Span, type Tree, within } from "../layout/index.ts";
 import { bytesOf, CHARSETS, type Charset, looksLikeText, textOf } from "./charset.ts";
-import { capital } from "./container.ts";
 import { CONTENT_SCHEMA, type Content, type Formats, isObject, parsePart } from "./content.ts";
 import type { Found } from "./hex-text.ts";
 import { sectionFormat } from "./section.ts";

@@ -10,6 +10,6 @@ export { JsonSink, type Literal, literal } from "./json-text.ts";
 export * from "./layout.ts";
 export { type NameOf, referenceTable } from "./reference.ts";
 export * from "./section-registry.ts";
-export { fieldTrees, isVouched, leafText, printable, type Tree, treeLines } from "./text.ts";
+export { capital, fieldTrees, isVouched, leafText, printable, type Tree, treeLines } from "./text.ts";
 export { timestampBytes, timestampText } from "./timestamp.ts";
-export { bytesToHex, concatBytes, guidBytes, guidText, hexNumber, hexToBytes, parseNumber, ZERO_GUID } from "./values.ts";
+export { bytesToHex, concatBytes, guidBytes, guidText, hexNumber, hexToBytes, parseNumber } from "./values.ts";

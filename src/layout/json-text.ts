@@ -1,4 +1,5 @@
 /** Single values as JSON text in a byte buffer: what the generated writers of `json-bytes.ts` call. */
+import { ZERO_GUID } from "./layout.ts";
 import { timestampText } from "./timestamp.ts";
 import { GUID_ORDER } from "./values.ts";
 
@@ -57,6 +58,7 @@ export interface Literal {
   readonly chunks: Float64Array;
   readonly length: number;
 }
+/** Text that is written as it is, ready to be copied. @throws TypeError when it is not ASCII */
 export function literal(text: string): Literal {
   const bytes = encoder.encode(text);
   if (bytes.some((byte) => byte >= 0x7f)) throw new TypeError(`${text} is not ASCII`);
@@ -73,6 +75,7 @@ const HEX2 = Uint16Array.from({ length: 256 }, (_, byte) => {
 });
 const HEX1 = Uint8Array.from({ length: 16 }, (_, digit) => digit.toString(16).charCodeAt(0));
 
+/** Write a literal at an offset; returns the offset behind it, as all `put` functions do. */
 export function putLiteral(view: DataView, at: number, { chunks, length }: Literal): number {
   for (let i = 0; i < chunks.length; i++) view.setFloat64(at + i * 8, chunks[i]!, true);
   return at + length;
@@ -128,6 +131,7 @@ export function putHex64(out: Uint8Array, view: DataView, at: number, low: numbe
   out[p] = 34;
   return p + 1;
 }
+/** Write the bytes from `start` to `end` as a string of hex digits. */
 export function putHex(out: Uint8Array, view: DataView, at: number, input: Uint8Array, start: number, end: number): number {
   out[at] = 34;
   let p = at + 1;
@@ -135,7 +139,8 @@ export function putHex(out: Uint8Array, view: DataView, at: number, input: Uint8
   out[p] = 34;
   return p + 1;
 }
-const NO_GUID = literal('"00000000-0000-0000-0000-000000000000"');
+const NO_GUID = literal(JSON.stringify(ZERO_GUID));
+/** Write the 16 bytes at `start` as a GUID in quotes. */
 export function putGuid(out: Uint8Array, view: DataView, at: number, input: Uint8Array, start: number): number {
   if (input[start] === 0 && isBlank(input, start, start + 16)) return putLiteral(view, at, NO_GUID);
   out[at] = 34;
@@ -147,6 +152,7 @@ export function putGuid(out: Uint8Array, view: DataView, at: number, input: Uint
   out[p] = 34;
   return p + 1;
 }
+/** Write padded text of `size` bytes, with JSON's escapes. */
 export function putText(out: Uint8Array, at: number, input: Uint8Array, start: number, size: number): number {
   let end = start + size;
   while (end > start && input[end - 1] === 0) end--;
@@ -205,6 +211,7 @@ export function putTimestamp(out: Uint8Array, view: DataView, at: number, input:
 const PRECISE = literal(" precise");
 const RAW = literal('"raw ');
 const BCD = Array.from({ length: 256 }, (_, byte) => (byte & 15) <= 9 && byte >> 4 <= 9);
+/** Whether all bytes from `start` to `end` are zero. */
 export function isBlank(input: Uint8Array, start: number, end: number): boolean {
   for (let i = start; i < end; i++) if (input[i] !== 0) return false;
   return true;

@@ -209,7 +209,7 @@ function zeroOf(node: FixedNode): unknown {
     case "bits":
       return {};
     case "guid":
-      return "00000000-0000-0000-0000-000000000000";
+      return ZERO_GUID;
     case "text":
       return "";
     case "timestamp":
@@ -350,7 +350,7 @@ export const gap = (until: Ref) =>
 /** Bytes up to the next multiple of `to` from the start of the sequence. */
 export const padding = (to: number) => leaf<Uint8Array, PaddingNode, "optional">({ kind: "padding", doc: `Padding to a multiple of ${to} bytes`, to });
 
-// ---- helpers every interpreter needs ----
+// ---- what every interpreter needs ----
 
 /** Low bit and width of a bit member. */
 export const bitRange = (member: BitMember): readonly [low: number, width: number] =>
@@ -369,6 +369,9 @@ export function fieldOffset<F extends AnyFields>(layout: { readonly name: string
   }
   throw new TypeError(`${layout.name} has no ${name} at a fixed offset`);
 }
+
+/** The GUID that names nothing. */
+export const ZERO_GUID = "00000000-0000-0000-0000-000000000000";
 
 /** Bytes of the fixed fields of a layout: all of a struct, the least of a sequence. */
 export const fixedSize = (layout: { readonly fields: object }): number =>

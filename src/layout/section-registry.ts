@@ -91,6 +91,7 @@ export function parseSectionBody(type: SectionType | undefined, input: Uint8Arra
   return { type, value: parse(type.layout, input, start, end, { findings, path }) };
 }
 
+/** Write a section body literally. @throws EncodeError */
 export const encodeSectionBody = (body: SectionBody): Uint8Array => (body.type ? encode(body.type.layout, body.value as never) : (body.value as Uint8Array));
 
 /** `{ kind, body }` as they stand in JSON: a raw body is hex without a kind. */
@@ -150,6 +151,7 @@ export function sectionTitle(type: SectionType | undefined, guid: string): { rea
   return { text: type.title, ...(type.secondHand !== undefined && { note: "layout from second-hand sources" }) };
 }
 
+/** A body in words: its fields and what its type explains, or raw bytes. */
 export function sectionBodyTree(body: SectionBody): readonly Tree[] {
   if (!body.type) return [{ label: "raw bytes", text: bytesToHex(body.value as Uint8Array) }];
   return [...fieldTrees(body.type.layout, body.value), ...(body.type.explain?.(body.value as never) ?? [])];

@@ -1,6 +1,6 @@
 /** Values as a tree of words for people: labels, names, units, and what the validation bits say. */
 import { choiceKey, variantOf } from "./encode.ts";
-import { type BitsNode, fieldLabel, type Kind, type Names, type Node, type NodeOf, numberOf, type Root, valueLabel } from "./layout.ts";
+import { type BitsNode, fieldLabel, type Kind, type Names, type Node, type NodeOf, numberOf, type Root, valueLabel, ZERO_GUID } from "./layout.ts";
 import { bytesToHex, hexNumber, isZero } from "./values.ts";
 
 /** One line and what hangs below it. */
@@ -12,6 +12,9 @@ export interface Tree {
   readonly note?: string;
   readonly children?: readonly Tree[];
 }
+
+/** A text with its first letter in upper case. */
+export const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
 type Values = Record<string, unknown>;
 /** Bytes shown in a line before the rest is only counted. */
@@ -112,7 +115,7 @@ function isBlank(node: Node, value: unknown): boolean {
         return !member || (typeof declared === "object" && "names" in declared && isZeroName(declared.names, member));
       });
     case "guid":
-      return value === "00000000-0000-0000-0000-000000000000";
+      return value === ZERO_GUID;
     case "text":
       return value === "";
     case "timestamp":

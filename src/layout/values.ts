@@ -61,9 +61,6 @@ export const GUID_ORDER = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15]
 export const GUID_PATTERN = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$";
 const GUID = new RegExp(GUID_PATTERN);
 
-/** The GUID that names nothing. */
-export const ZERO_GUID = "00000000-0000-0000-0000-000000000000";
-
 /** 16 bytes as a lower-case GUID. */
 export function guidText(b: Uint8Array, at = 0): string {
   const h = (i: number) => HEX[b[at + i]!]!;
@@ -93,6 +90,7 @@ export function readWord(input: Uint8Array, at: number, size: number, big = fals
   return value;
 }
 
+/** Whether all bytes are zero. */
 export const isZero = (input: Uint8Array): boolean => {
   for (let i = 0; i < input.length; i++) if (input[i] !== 0) return false;
   return true;

@@ -33,6 +33,7 @@ export interface Region {
 
 /** Little-endian bytes of a number, cut to `size`. */
 export const toLittleEndian = (value: bigint, size: number): Uint8Array => Uint8Array.from({ length: size }, (_, i) => Number((value >> BigInt(8 * i)) & 255n));
+/** Bytes as an unsigned little-endian number. */
 export const fromLittleEndian = (bytes: Uint8Array): bigint => bytes.reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
 
 const PAGE = 4096n;

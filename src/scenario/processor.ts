@@ -28,6 +28,7 @@ const registersOf = (state: VcpuState): Registers => {
   };
 };
 
+/** A vCPU of a scenario: takes exceptions, keeps what is masked pending. */
 export class Processor {
   state: VcpuState;
   readonly kvm: KvmVcpu;
@@ -104,6 +105,7 @@ export const injectionWords = (injection: Injection): string =>
         `${register} ${value === undefined ? (words.includes("FnV tells") ? "not valid (FnV)" : "not known") : hexNumber(value)}${register === "PC" && value !== undefined ? ` (${words})` : ""}`,
     )
     .join(", ");
+/** An injection's registers for the timeline: hex, null where one is unknown. */
 export const injectionData = (injection: Injection): { [register: string]: string | null } =>
   Object.fromEntries(injection.registers.map(({ register, value }) => [register, value === undefined ? null : hexNumber(value)]));
 

@@ -32,6 +32,7 @@ export interface TimelineEntry {
 /** A run that says more than this is no story any more. */
 const MOST_ENTRIES = 200_000;
 
+/** What happens in a run, in order of time. */
 export class Timeline {
   readonly entries: TimelineEntry[] = [];
   readonly #clock: () => number;

@@ -5,7 +5,7 @@ import { type BootResult, boot, FIRMWARES, type FirmwareName } from "../../firmw
 import { consequenceOf, differences, firmwareTitle } from "../../firmware/consequence.ts";
 import { linkedSources } from "../../firmware/error-sources.ts";
 import type { WrittenPointer } from "../../firmware/frame.ts";
-import { hexNumber, type Json, parseNumber, UsageError } from "../../layout/index.ts";
+import { capital, hexNumber, type Json, parseNumber, UsageError } from "../../layout/index.ts";
 import { entryText } from "../../loader/script.ts";
 import { DEFAULT_RAM, q35, virt } from "../../machine/machines.ts";
 import { SparseMemory } from "../../machine/memory.ts";
@@ -97,8 +97,6 @@ function mebibytes(text: string): bigint {
 }
 
 // ---- output ----
-
-const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
 
 const pointerText = (pointer: WrittenPointer): string => `${pointer.file} at ${pointer.offset}: ${hexNumber(pointer.value)}`;
 const pointerJson = (pointer: WrittenPointer) => ({ file: pointer.file, offset: pointer.offset, size: pointer.size, value: hexNumber(pointer.value) });

@@ -77,6 +77,7 @@ export const INTEL_KNOWN: readonly (readonly [from: number, to: number, words: s
   [0x0150, 0x0150, "instruction fetch error"],
 ];
 
+/** AMD's error code, the low 16 bits of MCA_STATUS, in words (Linux mce_amd.c behaviour). */
 export function amdErrorCode(code: number): string {
   if (code === 0) return "no error";
   if ((code & 0xf4ff) === 0x0400) return field(code, 8, 2) === 2 ? "internal error, hardware assertion" : "internal unclassified error";

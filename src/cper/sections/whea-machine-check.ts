@@ -23,6 +23,7 @@ import { type BankRegisters, bankSummary, bankTree, type CpuVendor, mcgCapabilit
 const SOURCE = "WDK ntddk.h, WHEA_XPF_MCA_SECTION";
 
 const CPU_VENDOR = { other: 0, intel: [1, "Intel"], amd: [2, "AMD"] } as const;
+/** A byte of Windows' BOOLEAN. */
 export const yesNo = (doc: string) => initially(oneOf(1, doc, { no: 0, yes: 1 }), "no");
 
 const recoveryFields = {

@@ -24,6 +24,7 @@ const BUS = 1 << 3;
 const VENDOR = 1 << 4;
 const KINDS = CACHE | TLB | BUS | VENDOR;
 
+/** An ARM processor section (Linux drivers/firmware/efi/cper-arm.c behaviour). */
 export function printArm(out: Printer, prefix: string, { memory, at, length, traits }: SectionAtHand): void {
   const view = new View(memory, ArmProcessor, at);
   const inner = `${prefix} `;

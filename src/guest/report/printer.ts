@@ -13,8 +13,10 @@ const printable = (byte: number) => (byte >= 0x20 && byte < 0x7f ? String.fromCh
 /** Hexadecimal digits, at least `width` of them. */
 export const digits = (value: number | bigint, width = 1): string => value.toString(16).padStart(width, "0");
 
+/** `0x` and 16 digits, as `%#018llx` prints. */
 export const hex64 = (value: bigint): string => `0x${digits(value, 16)}`;
 
+/** Collects the lines of one report. */
 export class Printer {
   readonly lines: string[] = [];
 

@@ -21,6 +21,7 @@ export const X86_MINIMUM = extentOf(Ia32x64Processor);
 const ERROR_TYPES: readonly string[] = [X86_ERROR_TYPE.cache, X86_ERROR_TYPE.tlb, X86_ERROR_TYPE.bus, X86_ERROR_TYPE.microArchitecture];
 const [CACHE, , BUS, MICRO_ARCHITECTURE] = ERROR_TYPES;
 
+/** An IA32/X64 processor section (Linux drivers/firmware/efi/cper-x86.c behaviour). */
 export function printX86(out: Printer, prefix: string, { memory, at, traits }: SectionAtHand): void {
   const view = new View(memory, Ia32x64Processor, at);
   const inner = `${prefix} `;
