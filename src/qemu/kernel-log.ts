@@ -5,8 +5,8 @@ import { KERNELS, type KernelVersion } from "../guest/report/words.ts";
 export const plainLines = (output: string): string[] =>
   output.split("\n").map((line) => line.replace(/^.{0,20}?\[ *[0-9]+\.[0-9]{6}\](\[ *[A-Z]?[0-9]+\])? /, ""));
 
-/** What the driver says of its attempts to isolate a page or to make sense of a processor error: it depends on the machine. */
-const ACTION = /GHES: (Invalid address in generic error data|Unhandled processor error type)/;
+/** What the driver says of its attempts to isolate a page, to make sense of a processor error or to end a program: it depends on the machine. */
+const ACTION = /GHES: (Invalid address in generic error data|Unhandled processor error type|.*: synchronous unrecoverable error)/;
 /** What a driver of error sources says of a record: reports with their number, and complaints. */
 export const isReport = (line: string): boolean =>
   /^\{[0-9]+\}\[Hardware Error\]: |^\[Firmware Warn\]: (GHES: )?[A-Ze]|^GHES: /.test(line) && !ACTION.test(line);
