@@ -34,7 +34,7 @@ function host(): Record<string, number> {
     policy: { unacknowledged: { action: "queue", limit: MOST_WAITING, whenFull: "dropNewest" }, stores: "statusLast", acknowledgement: "bits" },
   });
   const template = buildErrorStatusBlock("recoverable", [
-    { header: { errorSeverity: "recoverable", revision: 0x0201, sectionType: "c197e04e-d545-4a70-9c17-a554946419eb" }, body: new Uint8Array(WORDS * 4) },
+    { header: { errorSeverity: "recoverable", revision: 0x0201, sectionType: "c197e04e-d545-4a70-9c17-a5549419eb12" }, body: new Uint8Array(WORDS * 4) },
   ]);
   for (let n = 0; n < errors; n++) {
     const block = template.slice();

@@ -27,7 +27,7 @@ function machine(backend: Backend) {
 /** A record as Linux stores them: "ER" in the persistence information. */
 const record = (recordId: bigint, bytes = 40, fill = 7) =>
   buildRecord({ severity: "fatal", recordId, persistenceInformation: hex`45 52 00 00 00 00 00 00` }, [
-    { descriptor: { severity: "fatal", sectionType: "c197e04e-d545-4a70-9c17-a554946419eb" }, body: new Uint8Array(bytes).fill(fill) },
+    { descriptor: { severity: "fatal", sectionType: "c197e04e-d545-4a70-9c17-a5549419eb12" }, body: new Uint8Array(bytes).fill(fill) },
   ]);
 
 test("an empty store is what QEMU makes", () => {

@@ -15,7 +15,7 @@ const record = (n: number) =>
         errorSeverity: "recoverable",
         revision: 0x0201,
         fruText: String.fromCharCode(64 + n).repeat(20),
-        sectionType: "c197e04e-d545-4a70-9c17-a554946419eb",
+        sectionType: "c197e04e-d545-4a70-9c17-a5549419eb12",
       },
       body: new Uint8Array(8).fill(n),
     },
