@@ -1,7 +1,7 @@
 /** ARM processor sections (Linux drivers/firmware/efi/cper-arm.c behaviour, with the type byte of UEFI 2.9A and 2.10). */
 import { ArmBusError, ArmContext, ArmErrorInfo, ArmProcessor } from "../../cper/sections/arm-processor.ts";
+import type { SectionAtHand } from "./at-hand.ts";
 import { digits, hex64, type Printer } from "./printer.ts";
-import type { SectionAtHand } from "./sections.ts";
 import { alignUp, extentOf, type Memory, View } from "./view.ts";
 import {
   ARM_ADDRESS_SPACE_WORDS,

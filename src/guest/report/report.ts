@@ -7,12 +7,13 @@
 import { BLOCK_SEVERITY, ErrorDataEntryHeader, ErrorDataEntryHeaderV3, ErrorStatusBlockHeader } from "../../acpi/status-block.ts";
 import { RecordHeader, SectionDescriptor } from "../../cper/record.ts";
 import { blockTotal, MOST_BLOCK_LENGTH, walkEntries } from "../ghes.ts";
+import type { MemoryDevice } from "./at-hand.ts";
 import { digits, Printer } from "./printer.ts";
-import { type MemoryDevice, sectionPrinter } from "./sections.ts";
+import { sectionPrinter } from "./sections.ts";
 import { Memory, View } from "./view.ts";
 import { KERNELS, type KernelVersion, SEVERITY_WORDS, wordOf } from "./words.ts";
 
-export type { MemoryDevice } from "./sections.ts";
+export type { MemoryDevice } from "./at-hand.ts";
 export type { KernelVersion } from "./words.ts";
 
 export interface LinuxKernel {

@@ -11,8 +11,9 @@ import { PcieAer } from "../../cper/sections/pcie-capability.ts";
 import { ProcessorGeneric, processorGeneric } from "../../cper/sections/processor-generic.ts";
 import { bitRange, fieldOffset, type SectionType } from "../../layout/index.ts";
 import { ARM_MINIMUM, printArm } from "./arm.ts";
+import type { SectionAtHand } from "./at-hand.ts";
 import { digits, hex64, type Printer } from "./printer.ts";
-import { extentOf, type Memory, View } from "./view.ts";
+import { extentOf, View } from "./view.ts";
 import {
   CXL_AGENT_WORDS,
   ERROR_STATUS_WORDS,
@@ -28,25 +29,6 @@ import {
   wordOf,
 } from "./words.ts";
 import { printX86, X86_MINIMUM } from "./x86.ts";
-
-/** A memory device as SMBIOS type 17 describes it. */
-export interface MemoryDevice {
-  readonly bankLocator: string;
-  readonly deviceLocator: string;
-}
-
-/** A section the kernel is about to print. */
-export interface SectionAtHand {
-  readonly memory: Memory;
-  /** Where the body lies. */
-  readonly at: number;
-  /** Bytes the entry's header announces. */
-  readonly length: number;
-  /** Severity of the entry. */
-  readonly severity: number;
-  readonly traits: KernelTraits;
-  readonly memoryDevices: ReadonlyMap<number, MemoryDevice>;
-}
 
 export interface SectionPrinter {
   readonly type: SectionType;

@@ -1,8 +1,8 @@
 /** IA32/X64 processor sections (Linux drivers/firmware/efi/cper-x86.c behaviour, on a machine without scalable MCA). */
 import { BusCheck, Ia32x64Processor, MicroArchitectureCheck, X86_CONTEXT_TYPE, X86_ERROR_TYPE, X86Context, X86ErrorInfo } from "../../cper/sections/ia32x64.ts";
 import { numberOf } from "../../layout/index.ts";
+import type { SectionAtHand } from "./at-hand.ts";
 import { digits, hex64, type Printer } from "./printer.ts";
-import type { SectionAtHand } from "./sections.ts";
 import { alignUp, extentOf, type Memory, View } from "./view.ts";
 import {
   PROCESSOR_ERROR_WORDS,
