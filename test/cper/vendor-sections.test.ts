@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
 import { cperFormat } from "../../src/cper/record-codec.ts";
-import { sectionTypes } from "../../src/cper/registry.ts";
 import { AmdGpuCrash, AmdGpuRuntime } from "../../src/cper/sections/amd-gpu.ts";
 import { AmpereError, AmpereRas } from "../../src/cper/sections/ampere.ts";
 import { Hip08PcieLocal, Hip08Type1, Hip08Type2, HisiliconCommon } from "../../src/cper/sections/hisilicon.ts";
@@ -9,9 +8,10 @@ import { LinuxCompressedMessages, LinuxMachineCheck, LinuxMessages } from "../..
 import { Gb10 } from "../../src/cper/sections/mediatek.ts";
 import { NvidiaError, NvidiaEvent } from "../../src/cper/sections/nvidia.ts";
 import { YitianDdr } from "../../src/cper/sections/yitian.ts";
-import { encode, type Finding, fromJson, parse, type Root, type SectionType, sectionBodyTree, spans, toJson, treeLines } from "../../src/layout/index.ts";
+import { type Finding, parse, spans } from "../../src/layout/index.ts";
 import { hex } from "../support/hex.ts";
 import { lawsOf } from "../support/laws.ts";
+import { read, typeOf } from "../support/sections.ts";
 import { describeShared, shared, sharedText } from "../support/shared.ts";
 
 lawsOf(
@@ -40,25 +40,6 @@ lawsOf(
   { runs: 6 },
 );
 
-const typeOf = (name: string): SectionType => {
-  const type = sectionTypes.byName(name);
-  if (!type) throw new Error(`no section type ${name}`);
-  return type;
-};
-/** Read a body of a type without findings, check that it comes back, and return its value, summary and lines. */
-function read(name: string, bytes: Uint8Array) {
-  const type = typeOf(name);
-  const findings: Finding[] = [];
-  const value = parse(type.layout, bytes, 0, bytes.length, { findings }) as object;
-  expect(findings).toEqual([]);
-  expect(encode(type.layout, value as never)).toEqual(bytes);
-  expect(encode(type.layout, fromJson(type.layout as unknown as Root, JSON.parse(JSON.stringify(toJson(type.layout, value)))))).toEqual(bytes);
-  const lines = sectionBodyTree({ type, value })
-    .flatMap((tree) => treeLines(tree))
-    .join("\n");
-  expect(lines).not.toMatch(/undefined|NaN|\[object/);
-  return { value: value as Record<string, unknown>, summary: type.summary?.(value as never) ?? "", lines };
-}
 /** `size` bytes with pieces laid in at their offsets. */
 function laid(size: number, pieces: Readonly<Record<number, Uint8Array>>): Uint8Array {
   const bytes = new Uint8Array(size);

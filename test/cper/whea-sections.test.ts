@@ -16,9 +16,10 @@ import {
 import { WheaIpfSal, WheaMsrDump, WheaNmi } from "../../src/cper/sections/whea-packet.ts";
 import { WheaDpcCapability, WheaPcieCorrectableSummary, WheaPciRecovery } from "../../src/cper/sections/whea-pcie.ts";
 import { WheaRecovery, WheaRecoveryPrerelease } from "../../src/cper/sections/whea-recovery.ts";
-import { encode, type Finding, fromJson, parse, type Root, type SectionType, sectionBodyTree, spans, toJson, treeLines } from "../../src/layout/index.ts";
+import { spans } from "../../src/layout/index.ts";
 import { hex } from "../support/hex.ts";
 import { lawsOf } from "../support/laws.ts";
+import { read } from "../support/sections.ts";
 
 lawsOf(
   [
@@ -47,25 +48,6 @@ lawsOf(
   { runs: 8 },
 );
 
-const typeOf = (name: string): SectionType => {
-  const type = sectionTypes.byName(name);
-  if (!type) throw new Error(`no section type ${name}`);
-  return type;
-};
-/** Read a body of a type without findings, check that it comes back, and return its value, summary and lines. */
-function read(name: string, bytes: Uint8Array) {
-  const type = typeOf(name);
-  const findings: Finding[] = [];
-  const value = parse(type.layout, bytes, 0, bytes.length, { findings }) as object;
-  expect(findings).toEqual([]);
-  expect(encode(type.layout, value as never)).toEqual(bytes);
-  expect(encode(type.layout, fromJson(type.layout as unknown as Root, JSON.parse(JSON.stringify(toJson(type.layout, value)))))).toEqual(bytes);
-  const lines = sectionBodyTree({ type, value })
-    .flatMap((tree) => treeLines(tree))
-    .join("\n");
-  expect(lines).not.toMatch(/undefined|NaN|\[object/);
-  return { value: value as Record<string, unknown>, summary: type.summary?.(value as never) ?? "", lines };
-}
 const offsetsOf = (layout: { readonly kind: "struct" | "sequence" }) => Object.fromEntries(spans(layout).map(({ path, offset }) => [path, offset]));
 
 describe("sizes and offsets of the WDK", () => {

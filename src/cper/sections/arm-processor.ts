@@ -79,30 +79,6 @@ const VALIDATION = {
   precisePc: 5,
   restartablePc: 6,
 } as const;
-const TLB_OPERATION = {
-  generic: [0, "generic error"],
-  genericRead: 1,
-  genericWrite: 2,
-  dataRead: 3,
-  dataWrite: 4,
-  instructionFetch: 5,
-  prefetch: 6,
-  localManagement: [7, "local management operation"],
-  externalManagement: [8, "external management operation"],
-} as const;
-const CACHE_OPERATION = {
-  generic: [0, "generic error"],
-  genericRead: 1,
-  genericWrite: 2,
-  dataRead: 3,
-  dataWrite: 4,
-  instructionFetch: 5,
-  prefetch: 6,
-  eviction: 7,
-  snooping: [8, "snooping (of this cache by another agent)"],
-  snooped: [9, "snooped (by this processor of another cache)"],
-  management: 10,
-} as const;
 const BUS_OPERATION = {
   generic: [0, "generic error"],
   genericRead: 1,
@@ -111,6 +87,18 @@ const BUS_OPERATION = {
   dataWrite: 4,
   instructionFetch: 5,
   prefetch: 6,
+} as const;
+const TLB_OPERATION = {
+  ...BUS_OPERATION,
+  localManagement: [7, "local management operation"],
+  externalManagement: [8, "external management operation"],
+} as const;
+const CACHE_OPERATION = {
+  ...BUS_OPERATION,
+  eviction: 7,
+  snooping: [8, "snooping (of this cache by another agent)"],
+  snooped: [9, "snooped (by this processor of another cache)"],
+  management: 10,
 } as const;
 const detailFields = <O extends Readonly<Record<string, number | readonly [number, string]>>>(operations: O) =>
   ({
