@@ -1,5 +1,5 @@
 /** Reading and writing files for commands: `-` is standard input, output files appear whole or not at all. */
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { UsageError } from "../layout/index.ts";
 import type { Io } from "./io.ts";
@@ -32,11 +32,18 @@ export async function readInput(name: string, io: Io): Promise<Uint8Array> {
   }
 }
 
+/** Node's own recursive form never returns where the system refuses a folder as missing, as in /proc. */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  makeFolder(dirname(path));
+  mkdirSync(path);
+}
+
 /** Write a file by way of a temporary neighbour, so that an interrupted run leaves no half of it. @throws UsageError */
 export async function writeWhole(name: string, content: Uint8Array | string): Promise<void> {
   const temporary = join(dirname(name), `.${basename(name)}.${process.pid}`);
   try {
-    mkdirSync(dirname(name), { recursive: true });
+    makeFolder(dirname(name));
     writeFileSync(temporary, content);
     renameSync(temporary, name);
   } catch (error) {

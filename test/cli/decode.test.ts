@@ -72,6 +72,13 @@ describe("decode and encode", () => {
       "Linux reports error status blocks and records, not hardware error source table",
     );
   });
+  test.runIf(process.platform === "linux")("a folder that cannot be made", async () => {
+    const { out } = await apei(["decode", "-", "--json"], RECORD);
+    expect(await apei(["encode", "-", "--out", "/proc/none/again.bin"], out)).toMatchObject({
+      exit: 2,
+      err: expect.stringContaining("/proc/none/again.bin: "),
+    });
+  });
   test("several files make a list", async () => {
     const one = file("one.bin", RECORD);
     expect(JSON.parse((await apei(["decode", one, one, "--json"])).out)).toHaveLength(2);
