@@ -3,6 +3,7 @@ import { Bert } from "../acpi/bert.ts";
 import { ErrorStatusBlockHeader } from "../acpi/status-block.ts";
 import { type BootResult, boot, type FirmwareName } from "../firmware/boot.ts";
 import { readHest } from "../guest/hest.ts";
+import { architectureOf } from "../guest/hest-probe.ts";
 import { readRegister } from "../guest/registers.ts";
 import { hexNumber, parse } from "../layout/index.ts";
 import { ENTRY_SIZE, fileName } from "../loader/commands.ts";
@@ -273,7 +274,8 @@ export function checkHandOff(
   if (!script || !input.files.has(FILE.tables)) return undefined;
   const files = machineFiles(input.files);
   const result = boot(files, { firmware: "generic" });
-  const architecture = result.tables.some(({ signature }) => ARM_TABLES.test(signature)) ? "arm64" : "x86";
+  const arm = result.tables.some(({ signature, bytes }) => ARM_TABLES.test(signature) || (signature === "HEST" && architectureOf(bytes) === "arm64"));
+  const architecture = arm ? "arm64" : "x86";
   const outcomes = FIRMWARE_OF.filter((row) => profiles.has(row.profile) && row.architecture === architecture).map((row) => ({
     ...row,
     result: boot(files, { firmware: row.firmware }),

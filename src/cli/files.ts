@@ -32,11 +32,18 @@ export async function readInput(name: string, io: Io): Promise<Uint8Array> {
   }
 }
 
-/** Node's own recursive form never returns where the system refuses a folder as missing, as in /proc. */
-function makeFolder(path: string): void {
+/**
+ * Make a folder and those above it: Node's own recursive form never returns where the system refuses one as missing, as in /proc.
+ * @throws UsageError naming the folder.
+ */
+export function makeFolder(path: string): void {
   if (existsSync(path)) return;
   makeFolder(dirname(path));
-  mkdirSync(path);
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    throw new UsageError(`${path}: ${reason(error)}`);
+  }
 }
 
 /** Write a file by way of a temporary neighbour, so that an interrupted run leaves no half of it. @throws UsageError */
@@ -48,7 +55,7 @@ export async function writeWhole(name: string, content: Uint8Array | string): Pr
     renameSync(temporary, name);
   } catch (error) {
     rmSync(temporary, { force: true });
-    throw new UsageError(`${name}: ${reason(error)}`);
+    throw error instanceof UsageError ? error : new UsageError(`${name}: ${reason(error)}`);
   }
 }
 

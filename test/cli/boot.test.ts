@@ -38,7 +38,7 @@ describe("boot", () => {
       blockLength: 1024,
       acknowledgeRegister: "0x42000018",
     });
-    expect(json.writtenPointers).toEqual([{ file: "etc/acpi_table_hest_addr", offset: 0, size: 8, value: "0x410001cc" }]);
+    expect(json.writtenPointers).toEqual([{ file: "etc/acpi_table_hest_addr", offset: 0, size: 8, value: "0x410001ed" }]);
     expect(JSON.parse(readFileSync(join(out, "addresses.json"), "utf8"))).toEqual({ "etc/hardware_errors": "0x42000000", "etc/acpi/tables": "0x41000000" });
     expect(readFileSync(join(out, "tables/HEST.dat")).length).toBe(224);
     const image = statSync(join(out, "memory.img"));
@@ -75,7 +75,7 @@ describe("boot", () => {
     const { out } = await apei(["boot", sample, "--resume", "--json"]);
     const { firmwares } = JSON.parse(out);
     const resumed = (firmware: string) => firmwares.find((one: { firmware: string }) => one.firmware === firmware).resumed;
-    expect(resumed("seabios")).toEqual([{ file: "etc/acpi_table_hest_addr", offset: 0, size: 8, value: "0xffdf98c" }]);
+    expect(resumed("seabios")).toEqual([{ file: "etc/acpi_table_hest_addr", offset: 0, size: 8, value: "0xffdf9ad" }]);
     // Nothing says that this machine can suspend, and EDK2 asks.
     expect(resumed("ovmf")).toEqual([]);
     expect((await apei(["boot", sample, "--firmware", "ovmf", "--resume"])).out).toContain("Written back again after suspend to RAM\n  nothing");

@@ -1,5 +1,5 @@
 /** `apei boot`: what firmwares make of fw_cfg files. */
-import { mkdir, open, rename, rm } from "node:fs/promises";
+import { open, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type BootResult, boot, FIRMWARES, type FirmwareName } from "../../firmware/boot.ts";
 import { consequenceOf, differences, firmwareTitle } from "../../firmware/consequence.ts";
@@ -9,7 +9,7 @@ import { capital, hexNumber, type Json, parseNumber, UsageError } from "../../la
 import { entryText } from "../../loader/script.ts";
 import { DEFAULT_RAM, q35, virt } from "../../machine/machines.ts";
 import { SparseMemory } from "../../machine/memory.ts";
-import { writeWhole } from "../files.ts";
+import { makeFolder, writeWhole } from "../files.ts";
 import { readHandOff } from "../hand-off-folder.ts";
 import { type Command, EXIT } from "../io.ts";
 
@@ -183,7 +183,7 @@ function bootJson(result: BootResult): { [key: string]: Json } {
 
 /** The sparse image (a byte's place in the file is its guest address), every blob as linked, every table as the guest sees it. */
 async function writeBoot(folder: string, result: BootResult): Promise<void> {
-  await mkdir(folder, { recursive: true });
+  makeFolder(folder);
   const blobs = [...result.placements.values()];
   for (const blob of blobs) await writeWhole(join(folder, `ram_${blob.name.replaceAll("/", "_")}`), result.memory.read(blob.address, blob.size));
   const count = new Map<string, number>();
