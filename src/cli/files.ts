@@ -55,7 +55,7 @@ export async function writeWhole(name: string, content: Uint8Array | string): Pr
     renameSync(temporary, name);
   } catch (error) {
     rmSync(temporary, { force: true });
-    throw error instanceof UsageError ? error : new UsageError(`${name}: ${reason(error)}`);
+    throw new UsageError(`${name}: ${error instanceof UsageError ? error.message : reason(error)}`);
   }
 }
 
