@@ -11,9 +11,8 @@ import { inHardwareErrors, inHest, inHestAsQemu, sourcesOf } from "../host/locat
 import { decide, type ErrorAddress, type HostError, type MonitorPolicy } from "../host/monitor.ts";
 import { decode, fieldOffset, hexNumber, hexToBytes, UsageError } from "../layout/index.ts";
 import type { SourceDescription } from "../loader/description.ts";
-import { sourcesFor } from "../scenario/machine.ts";
+import { policyOf, sourcesFor } from "../scenario/machine.ts";
 import { recordOf } from "../scenario/record.ts";
-import { policyOf } from "../scenario/runner.ts";
 import type { Moment, Number64, RecordEvent, Scenario } from "../scenario/schema.ts";
 import { type Lane, Timeline, type TimelineEntry } from "../scenario/timeline.ts";
 import { eventDeviceTable } from "./event-device.ts";

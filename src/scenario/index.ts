@@ -1,4 +1,5 @@
 /** Scenarios: their language, the run, and how it is shown. */
+export { policyOf } from "./machine.ts";
 export * from "./read.ts";
 export * from "./report.ts";
 export * from "./runner.ts";

@@ -1,0 +1,131 @@
+/** Everything that takes part in a run, set up and on one timeline. */
+import { type ErrorStatusBlock, parseErrorStatusBlock } from "../acpi/status-block.ts";
+import { sectionTypes } from "../cper/registry.ts";
+import { type GuestEvent, GuestKernel, type GuestStep } from "../guest/kernel.ts";
+import type { InjectedError } from "../host/einj-device.ts";
+import { ErrorSourceDevice, type SourceEvent } from "../host/error-source.ts";
+import type { MonitorPolicy } from "../host/monitor.ts";
+import { NEED, type Need, type Subject } from "../host/notification.ts";
+import { hexNumber, UsageError } from "../layout/index.ts";
+import type { GuestMemory } from "../machine/memory.ts";
+import { Agenda } from "./agenda.ts";
+import type { PlatformDevices } from "./devices.ts";
+import { policyOf } from "./machine.ts";
+import { kvmMachine, Processor } from "./processor.ts";
+import type { GuestChoice, Scenario } from "./schema.ts";
+import { startMachine } from "./start.ts";
+import { type Lane, Timeline, type TimelineEntry } from "./timeline.ts";
+
+/** A record as the guest read it. */
+export interface ReadRecord {
+  readonly source: number;
+  readonly bytes: Uint8Array;
+  readonly block: ErrorStatusBlock;
+}
+
+const WRITES: ReadonlySet<GuestStep> = new Set(["cleared", "acknowledged"]);
+const BAD: ReadonlySet<GuestStep> = new Set(["panic", "fault", "killed", "withheld"]);
+
+/** The machine of a scenario after its firmware has run and its kernel has booted. */
+export class Stage {
+  readonly scenario: Scenario;
+  readonly policy: MonitorPolicy;
+  readonly agenda = new Agenda();
+  readonly timeline = new Timeline(() => this.agenda.now);
+  readonly memory: GuestMemory;
+  readonly platform: PlatformDevices;
+  readonly device: ErrorSourceDevice;
+  readonly kernel: GuestKernel;
+  /** The monitor knows where its sources are. */
+  readonly handedOff: boolean;
+  readonly subjects: readonly Subject[];
+  readonly vcpus: readonly Processor[];
+  readonly records: ReadRecord[] = [];
+  /** How the guest behaves; events change it. */
+  guest: GuestChoice;
+  /** The machine is gone. */
+  ended = false;
+
+  /** @param inject what an error injected through EINJ leads to. @throws UsageError, EncodeError for a machine that cannot be. */
+  constructor(scenario: Scenario, inject: (error: InjectedError) => void) {
+    const { machine = {} } = scenario;
+    this.scenario = scenario;
+    this.policy = policyOf(scenario.monitor);
+    this.guest = scenario.guest ?? {};
+    const kvm = kvmMachine(machine.kvm);
+    const vcpus = machine.vcpus ?? [];
+    this.vcpus = (vcpus.length > 0 ? vcpus : [{}]).map((state) => new Processor(kvm, state));
+
+    const { booted, platform, memory, locate, subjects } = startMachine(scenario, this.policy, this.timeline, inject);
+    this.platform = platform;
+    this.memory = memory;
+    this.subjects = subjects;
+    this.handedOff = locate !== undefined;
+    this.device = new ErrorSourceDevice({
+      memory,
+      locate: locate ?? (() => ({ message: "there are no error sources" })),
+      policy: this.policy.recording,
+      report: (event) => this.#deviceSays(event),
+    });
+    const has = this.has;
+    this.kernel = new GuestKernel(
+      { memory, io: memory },
+      {
+        architecture: machine.architecture ?? "arm64",
+        interrupt: () => "works",
+        ...(has.has("abortHandler") ? {} : { sea: false }),
+        ...(has.has("eventRegistered") ? {} : { sdei: false }),
+        clock: () => this.agenda.now,
+        report: (event) => this.#guestSays(event),
+        acknowledges: () => this.guest.acknowledges !== false,
+      },
+    );
+    if (booted.rsdpAddress !== undefined) this.kernel.boot(booted.rsdpAddress);
+    platform.start(booted.tables);
+  }
+
+  say(from: Lane, to: Lane | undefined, what: string, text: string, more?: Pick<TimelineEntry, "data" | "bad">): void {
+    this.timeline.add(from, to, what, text, more);
+  }
+
+  /** @throws UsageError when there is no such vCPU. */
+  processor(vcpu: number): Processor {
+    const processor = this.vcpus[vcpu];
+    if (!processor) throw new UsageError(`event at ${this.agenda.now} ms: there is no vCPU ${vcpu}`);
+    return processor;
+  }
+
+  /** What the guest and its machine have for notifications to arrive. */
+  get has(): ReadonlySet<Need> {
+    const x86 = this.scenario.machine?.architecture === "x86";
+    const lacks = new Set<Need>([...(this.guest.lacks ?? []), x86 ? "arm64" : "x86", ...(x86 ? (["abortHandler"] as const) : [])]);
+    return new Set((Object.keys(NEED) as Need[]).filter((need) => !lacks.has(need)));
+  }
+
+  #deviceSays(event: SourceEvent): void {
+    const lost = event.kind === "refused" || event.kind === "dropped" || event.kind === "overflowed";
+    this.say(
+      "monitor",
+      event.kind === "written" ? "memory" : undefined,
+      event.kind,
+      event.kind === "written" ? `${event.text}, ${this.policy.recording.stores === "statusLast" ? "block status last" : "first byte to last"}` : event.text,
+      {
+        data: {
+          source: event.source,
+          ...(event.address !== undefined && { address: hexNumber(event.address) }),
+          ...(event.block && { length: event.block.length }),
+        },
+        ...(lost && { bad: true as const }),
+      },
+    );
+  }
+
+  #guestSays(event: GuestEvent): void {
+    if (event.step === "decoded" && event.block)
+      this.records.push({ source: event.source ?? 0, bytes: event.block, block: parseErrorStatusBlock(event.block, sectionTypes) });
+    this.say("guest", WRITES.has(event.step) ? "memory" : undefined, event.step, event.text, {
+      data: { ...(event.source !== undefined && { source: event.source }), ...(event.address !== undefined && { address: hexNumber(event.address) }) },
+      ...(BAD.has(event.step) && { bad: true as const }),
+    });
+  }
+}
