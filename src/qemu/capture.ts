@@ -13,8 +13,6 @@ export interface CaptureOptions {
   readonly platform: Platform;
   /** Value of QEMU's -machine; default: the platform's own. */
   readonly machineType?: string;
-  /** Another QEMU. */
-  readonly program?: string;
   readonly words?: readonly string[];
   /** Its first words say that the firmware is done; without one the firmware gets `wait` milliseconds. */
   readonly guest?: Guest;
@@ -36,14 +34,13 @@ const WRITABLE: ReadonlySet<string> = new Set([POINTER_HOME.file, "etc/smi/reque
 
 /** Capture. @throws UsageError when QEMU does not start or the firmware does not get done. */
 export async function capture(options: CaptureOptions): Promise<Capture> {
-  const { platform, machineType, program, words = [], guest, before = false } = options;
+  const { platform, machineType, words = [], guest, before = false } = options;
   const machine = await RealMachine.start({
     platform: machineType === undefined ? platform : { ...platform, machineType },
     ram: DEFAULT_RAM,
     acpi: true,
     words,
     paused: before,
-    ...(program !== undefined && { program }),
     ...(guest && !before && { guest: { kernel: guest.kernel, append: EARLY[platform.architecture] } }),
   });
   try {

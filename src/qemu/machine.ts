@@ -35,8 +35,6 @@ export interface MachineOptions {
   readonly guest?: Guest;
   /** Do not let the CPU run yet. */
   readonly paused?: boolean;
-  /** Another program than the platform's. */
-  readonly program?: string;
 }
 
 /** Milliseconds QEMU may take to open its sockets. */
@@ -86,7 +84,7 @@ export class RealMachine {
   /** Start one. @throws UsageError when QEMU is missing, refuses its command line or finds no room. */
   static async start(options: MachineOptions): Promise<RealMachine> {
     const { platform } = options;
-    const program = await findProgram(options.program ?? platform.program, platform.packages);
+    const program = await findProgram(platform.program, platform.packages);
     const held = await heldFolder();
     const { folder } = held;
     const listeners: Listener[] = [];

@@ -84,10 +84,10 @@ describe("Guarded", () => {
 });
 
 describe("RealMachine.start", () => {
-  const options = { platform: PLATFORMS.seabios, ram: 16n << 20n, acpi: true };
+  const optionsWith = (program: string) => ({ platform: { ...PLATFORMS.seabios, program }, ram: 16n << 20n, acpi: true });
 
   test("names the packages of a missing program", async () => {
-    await expect(RealMachine.start({ ...options, program: "qemu-system-nowhere" })).rejects.toThrow(
+    await expect(RealMachine.start(optionsWith("qemu-system-nowhere"))).rejects.toThrow(
       "qemu-system-nowhere is not installed; Debian's packages are qemu-system-x86 and seabios",
     );
   });
@@ -96,12 +96,10 @@ describe("RealMachine.start", () => {
     const program = join(work, "old-qemu");
     writeFileSync(program, "#!/bin/sh\necho 'qemu: unsupported machine type' >&2\nexit 1\n");
     chmodSync(program, 0o755);
-    await expect(RealMachine.start({ ...options, program })).rejects.toThrow(/^QEMU has not started \(exit status 1\)/);
+    await expect(RealMachine.start(optionsWith(program))).rejects.toThrow(/^QEMU has not started \(exit status 1\)/);
   });
 
   test("refuses a memory file the disk has no room for", async () => {
-    await expect(RealMachine.start({ ...options, ram: 1n << 60n, program: "/bin/true" })).rejects.toThrow(
-      /the guest's memory needs \d+ MiB, only \d+ MiB are free/,
-    );
+    await expect(RealMachine.start({ ...optionsWith("/bin/true"), ram: 1n << 60n })).rejects.toThrow(/the guest's memory needs \d+ MiB, only \d+ MiB are free/);
   });
 });

@@ -1,15 +1,18 @@
 /** `apei qemu`: the same things on a real QEMU, with real firmware and a real kernel. */
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { CperRecord } from "../../cper/record-codec.ts";
 import { ErstStorage, emptyStore, MemoryBackend } from "../../host/erst-storage.ts";
 import { documentsOf } from "../../input/document.ts";
 import { leavesOf } from "../../input/leaves.ts";
 import { type Json, UsageError } from "../../layout/index.ts";
 import { debianGuest } from "../../qemu/debian-guest.ts";
+import { debianMachine } from "../../qemu/debian-machine.ts";
+import { checkedRelease } from "../../qemu/debian-packages.ts";
+import { buildInitramfs } from "../../qemu/initramfs.ts";
 import { ConnectionLost } from "../../qemu/lines.ts";
-import { PLATFORMS, type Platform, type RealFirmware } from "../../qemu/platform.ts";
+import { PLATFORMS, type Place, type Platform, platformAt, type RealFirmware } from "../../qemu/platform.ts";
 import { QmpClient, QmpError } from "../../qemu/qmp.ts";
 import { realRunJson, realRunLines } from "../../qemu/report.ts";
 import { runForReal } from "../../qemu/run.ts";
@@ -20,7 +23,7 @@ import type { Args } from "../arguments.ts";
 import { readInput, writeWhole } from "../files.ts";
 import { type Command, EXIT, type Io } from "../io.ts";
 
-const ACTIONS: Readonly<Record<string, (args: Args, io: Io) => Promise<number>>> = { run, inject: throwRecord, capture: captureFiles };
+const ACTIONS: Readonly<Record<string, (args: Args, io: Io) => Promise<number>>> = { run, inject: throwRecord, capture: captureFiles, fetch: fetchPrograms };
 
 export const command: Command = {
   builder: (args) =>
@@ -29,7 +32,7 @@ export const command: Command = {
         type: "string",
         demandOption: true,
         choices: Object.keys(ACTIONS),
-        describe: "run a scenario for real, inject a record into a running QEMU, capture a machine's fw_cfg files",
+        describe: "run a scenario for real, inject a record into a running QEMU, capture a machine's fw_cfg files, fetch the programs of a Debian release",
       })
       .positional("input", { type: "string", describe: "run: scenario file; inject: record, status block or JSON of either; - is standard input" })
       .option("firmware", {
@@ -37,6 +40,12 @@ export const command: Command = {
         choices: Object.keys(PLATFORMS),
         describe: "which firmware; default: what the scenario says, or fits its architecture",
       })
+      .option("release", {
+        type: "string",
+        describe: "take QEMU, firmware and kernel of this Debian release, such as sid; fetched with apt into the cache folder",
+      })
+      .option("qemu", { type: "string", describe: "another QEMU than the installed one" })
+      .option("image", { type: "string", describe: "another image of the firmware than the installed one" })
       .option("kernel", { type: "string", describe: "kernel of your own guest; default: Debian's, fetched with apt into the cache folder" })
       .option("initrd", { type: "string", implies: "kernel", describe: "root file system of your own guest" })
       .option("append", { type: "string", describe: "further words for the kernel's command line" })
@@ -53,7 +62,6 @@ export const command: Command = {
       .option("out", { type: "string", describe: "capture: folder to write" })
       .option("when", { type: "string", choices: ["before", "after", "both"], default: "after", describe: "capture: before or after the firmware has run" })
       .option("machine", { type: "string", describe: "capture: value of QEMU's -machine, such as virt,ras=on" })
-      .option("program", { type: "string", describe: "capture: another QEMU than the installed one" })
       .option("word", { type: "string", array: true, describe: "capture: further word of QEMU's command line" })
       .option("json", { type: "boolean", describe: "JSON" }),
   handler: (args, io) => ACTIONS[args["action"] as string]!(args, io).catch(failed),
@@ -81,7 +89,7 @@ async function run(args: Args, io: Io): Promise<number> {
   const scenario = await readScenario(new TextDecoder().decode(await readInput(file, io))).catch((error: unknown) => {
     throw error instanceof UsageError ? new UsageError(`${file}: ${error.message}`) : error;
   });
-  const platform = platformOf(scenario, args["firmware"] as RealFirmware | undefined);
+  const platform = await placed(platformOf(scenario, args["firmware"] as RealFirmware | undefined).firmware, args, io);
   const guest = await guestOf(platform, args, io);
   const bootErrors = args["bert"] === undefined ? undefined : await readInput(args["bert"] as string, io);
   const store = args["erst"] === undefined ? undefined : await storeOf(args["erst"] as string);
@@ -110,12 +118,25 @@ export function platformOf({ machine }: Scenario, asked: RealFirmware | undefine
   return platform;
 }
 
+const releaseOf = (args: Args): string | undefined => (args["release"] === undefined ? undefined : checkedRelease(args["release"] as string));
+
+/** The machine with the QEMU and firmware that are asked for. */
+async function placed(firmware: RealFirmware, args: Args, io: Io): Promise<Platform> {
+  const release = releaseOf(args);
+  const place: Place = {
+    ...(release !== undefined && (await debianMachine(release, io.env, progress(io)))),
+    ...(args["qemu"] !== undefined && { program: args["qemu"] as string }),
+    ...(args["image"] !== undefined && { image: args["image"] as string }),
+  };
+  return platformAt(firmware, place);
+}
+
 /** A prompt of a login or a shell at the end of what was printed. */
 const PROMPT = /(login: |[#$] )$/;
 
 async function guestOf(platform: Platform, args: Args, io: Io): Promise<SessionGuest> {
   const append = (args["append"] as string | undefined) ?? "";
-  if (args["kernel"] === undefined) return defaultGuest(await debianGuest(platform.architecture, io.env, progress(io)), append);
+  if (args["kernel"] === undefined) return defaultGuest(await debianGuest(platform.architecture, io.env, progress(io), releaseOf(args)), append);
   const ready = args["ready"] as string | undefined;
   let pattern = PROMPT;
   try {
@@ -174,14 +195,13 @@ async function captureFiles(args: Args, io: Io): Promise<number> {
   if (out === undefined) throw new UsageError("capture: name a folder with --out");
   const { capture } = await import("../../qemu/capture.ts");
   const { writeHandOff } = await import("../hand-off-folder.ts");
-  const platform = PLATFORMS[(args["firmware"] as RealFirmware | undefined) ?? "seabios"];
+  const platform = await placed((args["firmware"] as RealFirmware | undefined) ?? "seabios", args, io);
   const when = args["when"] as "before" | "after" | "both";
   const guest = when === "before" ? undefined : await guestOf(platform, args, io);
   for (const moment of when === "both" ? (["before", "after"] as const) : [when]) {
     const { qemu, files, tables } = await capture({
       platform,
       ...(args["machine"] !== undefined && { machineType: args["machine"] as string }),
-      ...(args["program"] !== undefined && { program: args["program"] as string }),
       words: (args["word"] as string[] | undefined) ?? [],
       ...(guest && { guest }),
       patience: patienceOf(args).boot,
@@ -193,6 +213,21 @@ async function captureFiles(args: Args, io: Io): Promise<number> {
     if (args["json"]) io.stdout.write(`${JSON.stringify({ folder, qemu, files: [...files.keys()], tables })}\n`);
     else io.stdout.write(`${folder}: ${files.size} files of QEMU ${qemu}; tables ${tables.join(", ")}\n`);
   }
+  return EXIT.fine;
+}
+
+// ---- fetch ----
+
+async function fetchPrograms(args: Args, io: Io): Promise<number> {
+  const release = needed(args, "release", "a Debian release with --release");
+  const platform = await placed((args["firmware"] as RealFirmware | undefined) ?? "aavmf", args, io);
+  const { kernel, busybox, title } = await debianGuest(platform.architecture, io.env, progress(io), release);
+  const initrd = join(dirname(kernel), "initrd");
+  await writeWhole(initrd, buildInitramfs(new Uint8Array(await readFile(busybox))));
+  const image = platform.image();
+  const found = { release, qemu: platform.program, ...(image !== undefined && { image }), kernel, initrd, guest: title };
+  if (args["json"]) io.stdout.write(`${JSON.stringify(found, null, 2)}\n`);
+  else for (const [name, value] of Object.entries(found)) io.stdout.write(`${name.padEnd(8)} ${value}\n`);
   return EXIT.fine;
 }
 
