@@ -8,9 +8,9 @@ import { encode, fieldOffset } from "../../src/layout/index.ts";
 import type { PointerDescription } from "../../src/loader/description.ts";
 import { realHandOff } from "../../src/qemu/hand-off.ts";
 import { compareLines, isTableLine, kernelOf, plainLines } from "../../src/qemu/kernel-log.ts";
-import { PLATFORMS, type RealFirmware } from "../../src/qemu/platform.ts";
+import type { RealFirmware } from "../../src/qemu/platform.ts";
 import { guestTable, startGuest } from "../../src/qemu/session.ts";
-import { baseOf, describeOn, guestOn } from "./support.ts";
+import { baseOf, describeOn, guestOn, platformOn } from "./support.ts";
 
 /** A blob the sources' registers lie in: all zero, no error is pending. */
 const REGISTERS = "etc/registers";
@@ -78,7 +78,7 @@ const CASES: Readonly<Record<RealFirmware, readonly string[]>> = {
 for (const [firmware, names] of Object.entries(CASES) as [RealFirmware, readonly string[]][])
   describeOn(firmware)(firmware, () => {
     test.each(names)("%s", async (name) => {
-      const platform = PLATFORMS[firmware];
+      const platform = platformOn(firmware);
       const files = realHandOff({
         machine: platform.machine(0n).name,
         base: await baseOf(firmware),

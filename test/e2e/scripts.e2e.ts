@@ -6,9 +6,9 @@ import { FILE, type FwCfgFile, type FwCfgFiles } from "../../src/loader/fw-cfg.t
 import { encodeScript, parseScript } from "../../src/loader/script.ts";
 import { POINTER_HOME, realHandOff } from "../../src/qemu/hand-off.ts";
 import { RealMachine } from "../../src/qemu/machine.ts";
-import { PLATFORMS, type RealFirmware } from "../../src/qemu/platform.ts";
+import type { RealFirmware } from "../../src/qemu/platform.ts";
 import { EARLY } from "../../src/qemu/session.ts";
-import { baseOf, describeOn, guestOn } from "./support.ts";
+import { baseOf, describeOn, guestOn, platformOn } from "./support.ts";
 
 type Change = (entries: Entry[], tables: Uint8Array) => Entry[];
 const changed = (files: FwCfgFiles, change: Change, trailing?: Uint8Array): FwCfgFiles => {
@@ -55,7 +55,7 @@ const TABLES_READ = /Kernel command line: |Kernel panic/;
 for (const [firmware, names] of Object.entries(WANTED) as [RealFirmware, readonly string[]][])
   describeOn(firmware)(firmware, () => {
     test.each(names)("%s", async (name) => {
-      const platform = PLATFORMS[firmware];
+      const platform = platformOn(firmware);
       const good = realHandOff({
         machine: platform.machine(0n).name,
         base: await baseOf(firmware),
