@@ -7,7 +7,16 @@ import type { NotificationInput } from "../acpi/notification.ts";
 import { RSDP_CHECKSUM, RSDP_EXTENDED_CHECKSUM, Rsdp, RsdpExtension, Rsdt, Xsdt } from "../acpi/root-tables.ts";
 import { CHECKSUM_OFFSET, TableHeader } from "../acpi/table-header.ts";
 import { EncodeError, encode, fieldOffset, parse, spans, within } from "../layout/index.ts";
-import type { Amount, BuildDescription, MachineLayout, PointerDescription, SourceDescription, TableDescription, TargetDescription } from "./description.ts";
+import type {
+  AcknowledgeDescription,
+  Amount,
+  BuildDescription,
+  MachineLayout,
+  PointerDescription,
+  SourceDescription,
+  TableDescription,
+  TargetDescription,
+} from "./description.ts";
 import { MACHINES } from "./description.ts";
 import { FILE, type FwCfgFile } from "./fw-cfg.ts";
 import { type PointerSize, padTo, ScriptBuilder } from "./script-builder.ts";
@@ -47,20 +56,37 @@ function slotsOf(sources: readonly SourceDescription[]): readonly (Slots | undef
   const linked = sources.filter((source) => !source.at).length;
   let index = 0;
   let block = 2 * REGISTER * linked;
-  return sources.map((source) => {
+  const own = sources.map((source) => {
     if (source.at) return undefined;
     const slots = { address: REGISTER * index, acknowledge: REGISTER * (linked + index), block };
     index++;
     block += source.blockLength ?? DEFAULT_BLOCK_LENGTH;
     return slots;
   });
+  return own.map((slots, i) => {
+    const { sharedWith } = acknowledgeOf(sources[i]!);
+    const other = sharedWith === undefined ? undefined : own[sources.findIndex(({ id }) => id === sharedWith)];
+    return slots && other ? { ...slots, acknowledge: other.acknowledge } : slots;
+  });
 }
 
-/** `etc/hardware_errors`: pointers still zero, acknowledge registers 1, blocks zero. */
+/** How a source is acknowledged, where the description says more than that it is. */
+const acknowledgeOf = ({ acknowledge }: SourceDescription): AcknowledgeDescription => (typeof acknowledge === "object" ? acknowledge : {});
+
+/** `etc/hardware_errors`: pointers still zero, acknowledge registers as the guest leaves them (1 unless described otherwise), blocks zero. */
 function hardwareErrors(sources: readonly SourceDescription[], slots: readonly (Slots | undefined)[]): Uint8Array {
   const size = slots.reduce((end, slot, i) => (slot ? slot.block + (sources[i]!.blockLength ?? DEFAULT_BLOCK_LENGTH) : end), 0);
   const bytes = new Uint8Array(size);
-  for (const slot of slots) if (slot) bytes[slot.acknowledge] = 1;
+  const view = new DataView(bytes.buffer);
+  for (const [i, slot] of slots.entries()) {
+    if (!slot) continue;
+    const { write, bitOffset = 0 } = acknowledgeOf(sources[i]!);
+    view.setBigUint64(
+      slot.acknowledge,
+      view.getBigUint64(slot.acknowledge, true) | ((write === undefined ? ACKNOWLEDGE.write : wide(write)) << BigInt(bitOffset)),
+      true,
+    );
+  }
   return bytes;
 }
 
@@ -84,15 +110,17 @@ function hestOf(sources: readonly SourceDescription[], identity: typeof QEMU_IDE
         notification: notification as NotificationInput,
         errorStatusBlockLength: blockLength,
       };
-      const acknowledge = source.acknowledge ?? true;
-      if (acknowledge === false) return { type: "genericHardwareError", ...common };
-      const masks = acknowledge === true ? {} : acknowledge;
+      if (source.acknowledge === false) return { type: "genericHardwareError", ...common };
+      const { preserve, write, bitOffset = 0 } = acknowledgeOf(source);
       return {
         type: "genericHardwareErrorV2",
         ...common,
-        readAckRegister: register(wide(source.at?.acknowledge ?? 0)),
-        readAckPreserve: masks.preserve === undefined ? ACKNOWLEDGE.preserve : wide(masks.preserve),
-        readAckWrite: masks.write === undefined ? ACKNOWLEDGE.write : wide(masks.write),
+        readAckRegister: {
+          ...register(wide(source.at?.acknowledge ?? 0)),
+          ...(bitOffset > 0 && { registerBitOffset: bitOffset, registerBitWidth: 8 * REGISTER - bitOffset }),
+        },
+        readAckPreserve: preserve === undefined ? ACKNOWLEDGE.preserve : wide(preserve),
+        readAckWrite: write === undefined ? ACKNOWLEDGE.write : wide(write),
       };
     }),
   };
@@ -279,6 +307,13 @@ function checkSources(description: BuildDescription): void {
     const before = seen.get(source.id);
     if (before !== undefined) throw new EncodeError(`errorSources[${i}].id`, `${source.id} is the id of errorSources[${before}] already`);
     seen.set(source.id, i);
+    const { sharedWith } = acknowledgeOf(source);
+    const other = sources.find(({ id }) => id === sharedWith);
+    if (sharedWith !== undefined && (!other || other === source || other.at || other.acknowledge === false || acknowledgeOf(other).sharedWith !== undefined))
+      throw new EncodeError(
+        `errorSources[${i}].acknowledge.sharedWith`,
+        `${sharedWith} is no other source with an acknowledge register of its own in the file`,
+      );
     if (source.at && source.acknowledge !== false && source.at.acknowledge === undefined)
       throw new EncodeError(`errorSources[${i}].at.acknowledge`, "missing: the source is acknowledged, so its register needs an address");
   }

@@ -10,13 +10,22 @@ export interface NotificationDescription {
   readonly vector?: number;
 }
 
+export interface AcknowledgeDescription {
+  readonly preserve?: Amount;
+  readonly write?: Amount;
+  /** Where in the register both masks start. */
+  readonly bitOffset?: number;
+  /** Id of the source whose register this one uses too. */
+  readonly sharedWith?: number;
+}
+
 export interface SourceDescription {
   readonly id: number;
   readonly notification: keyof typeof NOTIFICATION | number | NotificationDescription;
   /** Bytes of the error status block. */
   readonly blockLength?: number;
   /** Whether the guest acknowledges each error (GHES version 2). */
-  readonly acknowledge?: boolean | { readonly preserve?: Amount; readonly write?: Amount };
+  readonly acknowledge?: boolean | AcknowledgeDescription;
   readonly related?: number;
   readonly enabled?: boolean;
   readonly records?: number;
@@ -171,7 +180,12 @@ export const buildDescriptionSchema: Schema = {
           description: "Whether the guest acknowledges each error; default true",
           oneOf: [
             { type: "boolean" },
-            object("With masks of its own", [], { preserve: word64("Bits of the register to keep"), write: word64("Bits of the register to set") }),
+            object("With masks of its own", [], {
+              preserve: word64("Bits of the register to keep"),
+              write: word64("Bits of the register to set"),
+              bitOffset: whole("Where in the register both masks start; default 0", 63),
+              sharedWith: whole("Id of the source whose register this one uses too", U16),
+            }),
           ],
         },
         related: whole("Id of the source this one is an alternative to", U16),

@@ -161,6 +161,21 @@ describe("error sources", () => {
     expect(view.getUint32(4, true)).toBe(40 + 92 + 64);
     expect(view.getUint32(40 + 92 + 60, true)).toBe(512);
   });
+
+  test("two sources with one acknowledge register: pointers to the same word, which holds the bits of both", () => {
+    const { built, view } = hest([
+      { id: 0, notification: "sea", acknowledge: { write: 1, preserve: "0xfffffffffffffffe" } },
+      { id: 1, notification: "polled", acknowledge: { sharedWith: 0, bitOffset: 8, write: 3, preserve: 0 } },
+    ]);
+    const blob = built.files.get(FILE.hardwareErrors)!.bytes;
+    const words = new DataView(blob.buffer, blob.byteOffset);
+    expect([16, 24].map((offset) => words.getBigUint64(offset, true))).toEqual([0x301n, 0n]);
+    // Generic address: space, width, offset, access size.
+    expect([64, 65, 66, 67].map((offset) => view.getUint8(40 + offset))).toEqual([0, 64, 0, 4]);
+    expect([64, 65, 66, 67].map((offset) => view.getUint8(40 + 92 + offset))).toEqual([0, 56, 8, 4]);
+    expect([view.getBigUint64(40 + 92 + 76, true), view.getBigUint64(40 + 92 + 84, true)]).toEqual([0n, 3n]);
+    expect([view.getBigUint64(40 + 68, true), view.getBigUint64(40 + 92 + 68, true)]).toEqual([16n, 16n]);
+  });
 });
 
 describe("descriptions that cannot be built", () => {
@@ -189,6 +204,11 @@ describe("descriptions that cannot be built", () => {
       "a fixed place without its other half",
       { errorSources: [{ ...SEA, at: { status: 1 } }], tables: [{ hest: true }] },
       "errorSources[0].at.acknowledge: missing: the source is acknowledged, so its register needs an address",
+    ],
+    [
+      "a register shared with nobody",
+      { errorSources: [SEA, { ...GPIO, acknowledge: { sharedWith: 1 } }], tables: [{ hest: true }] },
+      "errorSources[1].acknowledge.sharedWith: 1 is no other source with an acknowledge register of its own in the file",
     ],
     ["an unknown root", { tables: [{ file: "a" }], root: ["ABCD"] }, "root[0]: there is no table ABCD"],
   ] as [string, BuildDescription, string][])("%s", (_name, description, message) => {
