@@ -1,10 +1,15 @@
 /** What the GUIDs in record headers stand for, in words. Lower-case GUIDs; a new name is one row. */
 
+/** What Linux puts into the records it stores itself (Linux drivers/acpi/apei/erst.c). */
+export const LINUX_PSTORE = "75a574e3-5052-4b29-8a8e-be2c6490b89d";
+/** Notification type of a machine check exception. */
+export const MACHINE_CHECK = "e8f56ffe-919c-4cc5-ba88-65abe14913bb";
+
 /** How an error was signalled (UEFI 2.11 N.2.1.1, table N.3). */
 export const NOTIFICATION_TYPES: Readonly<Record<string, string>> = {
   "2dce8bb1-bdd7-450e-b9ad-9cf4ebd4f890": "corrected machine check (CMC)",
   "4e292f96-d843-4a55-a8c2-d481f27ebeee": "corrected platform error (CPE)",
-  "e8f56ffe-919c-4cc5-ba88-65abe14913bb": "machine check exception (MCE)",
+  [MACHINE_CHECK]: "machine check exception (MCE)",
   "cf93c01f-1a16-4dfc-b8bc-9c4daf67c104": "PCI Express error",
   "cc5263e8-9308-454a-89d0-340bd39bc98e": "INIT",
   "5bad89ff-b7e6-42c9-814a-cf2485d6e98a": "NMI",
@@ -26,7 +31,7 @@ export const NOTIFICATION_TYPES: Readonly<Record<string, string>> = {
 
 /** Who created a record. */
 export const CREATORS: Readonly<Record<string, string>> = {
-  "75a574e3-5052-4b29-8a8e-be2c6490b89d": "Linux pstore",
+  [LINUX_PSTORE]: "Linux pstore",
   "cd5c2993-f4b2-41b2-b5d4-f9c3a0330875": "AMD FRU memory poison manager",
   "e0a45619-a451-4450-96c2-c7a1e90a95fa": "MediaTek/NVIDIA GB10 firmware",
   "cf07c4bd-b789-4e18-b3c4-1f732cb57131": "Windows kernel",

@@ -86,10 +86,24 @@ function bootComplaint(rest: Uint8Array): string | undefined {
   return isBadHeader(rest) || !entriesOf(rest) ? "BERT: [Firmware Bug]: Invalid error record." : undefined;
 }
 
-/** The lines for a boot error region: those of its blocks, and what the kernel says before, between and after them. */
-export function linuxBootReport(region: Uint8Array, kernel: LinuxKernel = {}): string[] {
-  if (region.length < HEADER) return ["BERT: [Firmware Bug]: table invalid."];
-  // Block statuses are cleared on the way, and lengths that wrap around may come back to them.
+/** What the kernel makes of a boot error region. */
+export interface BootErrors {
+  /** Those of its blocks, and what the kernel says before, between and after them. */
+  readonly lines: readonly string[];
+  /** Blocks that were printed, and that were too long or too many for it. */
+  readonly printed: number;
+  readonly skipped: number;
+  /** The region as the kernel leaves it: block statuses are cleared on the way. */
+  readonly left: Uint8Array;
+}
+
+/** The lines for a boot error region. */
+export const linuxBootReport = (region: Uint8Array, kernel: LinuxKernel = {}): string[] => [...bootErrors(region, kernel).lines];
+
+/** Walk a boot error region as the kernel does when it starts. */
+export function bootErrors(region: Uint8Array, kernel: LinuxKernel = {}): BootErrors {
+  if (region.length < HEADER) return { lines: ["BERT: [Firmware Bug]: table invalid."], printed: 0, skipped: 0, left: region };
+  // Lengths that wrap around may come back to statuses that are cleared.
   const memory = region.slice();
   const statusSize = ErrorStatusBlockHeader.fields.blockStatus.size;
   const out: string[] = [];
@@ -113,7 +127,7 @@ export function linuxBootReport(region: Uint8Array, kernel: LinuxKernel = {}): s
   }
   if (skipped > 0) out.push(`BERT: ${HARDWARE_ERROR}Skipped ${skipped} error records`);
   if (printed + skipped > 0) out.push(`BERT: Total records found: ${printed + skipped}`);
-  return out;
+  return { lines: out, printed, skipped, left: memory };
 }
 
 /**
