@@ -50,6 +50,12 @@ export interface RecordingPolicy {
   readonly stores: "statusLast" | "ascending";
   /** `bits`: the write mask must be set. `nonzero`: any bit of the register will do, and taking it back clears them all, as QEMU does. */
   readonly acknowledgement: "bits" | "nonzero";
+  /**
+   * A word that several sources share. `blockStatus`, the default: each source's cleared status is its acknowledgement, the
+   * word is left alone. `register`: the word is trusted and taken back as if it were the source's own; the guest's
+   * read-modify-write for another source can then undo that, or acknowledge what nobody has read.
+   */
+  readonly sharedAcknowledge?: "blockStatus" | "register";
 }
 
 /** QEMU's words (hw/acpi/ghes.c). */
@@ -61,7 +67,7 @@ export const MESSAGE = {
 export type Outcome = "written" | "queued" | "refused" | "dropped" | "merged" | "overflowed";
 
 export interface SourceEvent {
-  readonly kind: Outcome | "released";
+  readonly kind: Outcome | "overwritten";
   readonly source: number;
   readonly text: string;
   readonly address?: bigint;
@@ -77,6 +83,8 @@ export interface Account {
   dropped: number;
   merged: number;
   overflowed: number;
+  /** Stored whole, but replaced by the next one before anybody cleared its status. */
+  overwritten: number;
 }
 
 interface Waiting {
@@ -185,11 +193,15 @@ export class ErrorSourceDevice {
     const blockFree = () => memory.readWord(location.block + BigInt(STATUS), 4) === 0n;
     // Nobody acknowledges version 1. A shared word cannot be taken back for one source without racing the guest's
     // read-modify-write for another. In both cases the cleared block status is the acknowledgement.
-    if (!acknowledge || acknowledge.shared) return blockFree();
+    if (!acknowledge || this.#leavesAlone(acknowledge)) return blockFree();
     const value = memory.readWord(acknowledge.register.address, sizeOf(acknowledge));
     if (policy.acknowledgement === "nonzero") return value !== 0n;
     const bits = bitsOf(acknowledge);
     return (value & bits) === bits;
+  }
+
+  #leavesAlone(acknowledge: Acknowledge): boolean {
+    return acknowledge.shared === true && this.#options.policy.sharedAcknowledge !== "register";
   }
 
   /** The order of stores is the protocol. */
@@ -198,16 +210,22 @@ export class ErrorSourceDevice {
     const { acknowledge, block, id } = location;
     const bytes = state.lost > 0 ? flagged(record) : record;
     // 1. Take the acknowledgement back while the block is still empty: done later, it could erase the guest's answer.
-    if (acknowledge && !acknowledge.shared) {
+    if (acknowledge && !this.#leavesAlone(acknowledge)) {
       const size = sizeOf(acknowledge);
       const kept = policy.acknowledgement === "nonzero" ? 0n : memory.readWord(acknowledge.register.address, size) & ~bitsOf(acknowledge);
       memory.writeWord(acknowledge.register.address, size, kept);
+    }
+    const uncleared = memory.readWord(block + BigInt(STATUS), 4) !== 0n;
+    if (uncleared && state.account.written > 0) {
+      state.account.written--;
+      state.account.overwritten++;
+      this.#tell("overwritten", id, `source ${id}: acknowledged, but its status was never cleared: the record before this one is overwritten, perhaps unread`);
     }
     if (policy.stores === "ascending") memory.write(block, bytes);
     else {
       const rest = STATUS + 4;
       // 2. A guest that acknowledged without clearing the status must not see the new body under the old status.
-      if (memory.readWord(block + BigInt(STATUS), 4) !== 0n) memory.writeWord(block + BigInt(STATUS), 4, 0n);
+      if (uncleared) memory.writeWord(block + BigInt(STATUS), 4, 0n);
       // 3. The body, in any order.
       memory.write(block + BigInt(rest), bytes.subarray(rest));
       // 4. The status: this single store makes the record exist.
@@ -299,7 +317,7 @@ export class ErrorSourceDevice {
   #stateOf(id: number): SourceState {
     let state = this.state.get(id);
     if (!state) {
-      state = { queue: [], lost: 0, account: { submitted: 0, written: 0, waiting: 0, refused: 0, dropped: 0, merged: 0, overflowed: 0 } };
+      state = { queue: [], lost: 0, account: { submitted: 0, written: 0, waiting: 0, refused: 0, dropped: 0, merged: 0, overflowed: 0, overwritten: 0 } };
       this.state.set(id, state);
     }
     return state;

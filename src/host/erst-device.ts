@@ -1,11 +1,10 @@
-/** QEMU's ERST device (hw/acpi/erst.c behaviour): two registers, an exchange buffer, a store. */
+/** QEMU's ERST device (hw/acpi/erst.c behaviour, 6.2 to 11.1): two registers, an exchange buffer, a store. */
 import { ERST_ACTION } from "../acpi/action-entry.ts";
 import { ERST_STATUS } from "../acpi/erst.ts";
 import { RecordHeader } from "../cper/record.ts";
 import { fieldOffset } from "../layout/index.ts";
-import type { AccessSize } from "../machine/memory.ts";
 import { type ErstStorage, INVALID_ID, UNSPECIFIED_ID } from "./erst-storage.ts";
-import { bufferDevice, type MmioDevice } from "./mmio.ts";
+import { bufferDevice, type MmioDevice, registerDevice } from "./mmio.ts";
 
 /** Offsets in BAR 0. */
 export const ERST_REGISTER = { action: 0, value: 8 } as const;
@@ -27,7 +26,8 @@ export class ErstDevice {
   readonly #buffer: Uint8Array;
   readonly #bufferAddress: bigint;
   #value = 0n;
-  #operation = -1;
+  /** Zero is "begin write": a guest that never began anything writes. */
+  #operation: number = ERST_ACTION.beginWriteOperation;
   #status: number = ERST_STATUS.success;
   #offset = 0n;
   #id = UNSPECIFIED_ID;
@@ -39,29 +39,33 @@ export class ErstDevice {
     this.#bufferAddress = bufferAddress;
     this.#buffer = new Uint8Array(storage.recordSize);
     this.exchange = bufferDevice(this.#buffer);
-    this.registers = { length: REGISTERS, read: (offset, size) => this.#read(offset, size), write: (offset, size, value) => this.#write(offset, size, value) };
+    this.registers = registerDevice(
+      REGISTERS,
+      (offset) => this.#read(offset),
+      (offset, value) => this.#write(offset, value),
+    );
   }
 
+  /** The machine is reset: the value register and the exchange buffer keep what they hold. */
   reset(): void {
-    this.#value = 0n;
-    this.#operation = -1;
+    this.#operation = ERST_ACTION.beginWriteOperation;
     this.#status = ERST_STATUS.success;
     this.#offset = 0n;
     this.#id = UNSPECIFIED_ID;
     this.#nextSlot = 0;
   }
 
-  #read(offset: number, size: AccessSize): bigint {
-    if (offset === ERST_REGISTER.value && size >= 4) return this.#value;
-    return offset === ERST_REGISTER.value + 4 && size === 4 ? this.#value >> 32n : 0n;
+  /** Reading has no effect: it returns what the last action left. The action register reads as zero. */
+  #read(offset: number): bigint {
+    if (offset === ERST_REGISTER.value) return this.#value;
+    return offset === ERST_REGISTER.value + 4 ? this.#value >> 32n : 0n;
   }
 
-  /** Only the action register does anything; halves of the value are merged. */
-  #write(offset: number, size: AccessSize, value: bigint): void {
-    if (offset === ERST_REGISTER.action && size === 4) this.#act(Number(value));
-    else if (offset === ERST_REGISTER.value && size === 8) this.#value = value;
-    else if (offset === ERST_REGISTER.value && size === 4) this.#value = (this.#value & 0xffff_ffff_0000_0000n) | value;
-    else if (offset === ERST_REGISTER.value + 4 && size === 4) this.#value = (this.#value & 0xffff_ffffn) | (value << 32n);
+  /** However few bytes are written, they are taken for the whole action, or for a whole half of the value. */
+  #write(offset: number, value: bigint): void {
+    if (offset === ERST_REGISTER.action) this.#act(Number(value));
+    else if (offset === ERST_REGISTER.value) this.#value = (this.#value & 0xffff_ffff_0000_0000n) | value;
+    else if (offset === ERST_REGISTER.value + 4) this.#value = (this.#value & 0xffff_ffffn) | (value << 32n);
   }
 
   #act(action: number): void {
@@ -87,7 +91,7 @@ export class ErstDevice {
         this.#value = BigInt(this.#status);
         break;
       case ERST_ACTION.getRecordIdentifier:
-        this.#value = this.#next();
+        this.#value = this.#next(this.#nextSlot);
         this.#status = ERST_STATUS.success;
         break;
       case ERST_ACTION.setRecordIdentifier:
@@ -119,11 +123,9 @@ export class ErstDevice {
         return this.#readRecord();
       case ERST_ACTION.beginClearOperation:
         return this.#clearRecord();
-      case ERST_ACTION.beginDummyWriteOperation:
-      case ERST_ACTION.endOperation:
-        return ERST_STATUS.success;
       default:
-        return ERST_STATUS.failed;
+        // A dummy write, or an operation that was ended.
+        return ERST_STATUS.success;
     }
   }
 
@@ -145,14 +147,13 @@ export class ErstDevice {
   }
 
   #readRecord(): number {
-    const first = this.#storage.next(0);
-    if (!first) return ERST_STATUS.recordStoreEmpty;
-    if (this.#id === UNSPECIFIED_ID) this.#id = first.id;
+    if (this.#storage.count === 0) return ERST_STATUS.recordStoreEmpty;
+    if (this.#id === UNSPECIFIED_ID) this.#id = this.#next(0);
     const offset = this.#room();
     if (this.#id === INVALID_ID || offset === undefined) return ERST_STATUS.failed;
     const slot = this.#storage.read(this.#id);
     if (!slot) {
-      this.#id = first.id;
+      this.#id = this.#next(0);
       return ERST_STATUS.recordNotFound;
     }
     const length = new DataView(slot.buffer, slot.byteOffset).getUint32(LENGTH, true);
@@ -166,9 +167,9 @@ export class ErstDevice {
     return this.#storage.clear(this.#id) ? ERST_STATUS.success : ERST_STATUS.recordNotFound;
   }
 
-  /** The next identifier in slot order; all ones at the end, then from the start again. */
-  #next(): bigint {
-    const found = this.#storage.next(this.#nextSlot);
+  /** The identifier of the first record from a slot on, all ones at the end. The next look goes on behind it, or starts again. */
+  #next(from: number): bigint {
+    const found = this.#storage.next(from);
     this.#nextSlot = found?.after ?? 0;
     return found?.id ?? INVALID_ID;
   }

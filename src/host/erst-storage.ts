@@ -1,12 +1,14 @@
 /**
- * The store behind the ERST device, in the file format of QEMU (hw/acpi/erst.c): files written here are read
- * there and the other way round. Every write to the backend leaves a store that can be opened again.
+ * The store behind the ERST device, in the file format of QEMU (hw/acpi/erst.c): files written here are read there
+ * and the other way round, and the same operations leave the same bytes. QEMU overwrites a record where it lies; here
+ * the new one is put aside first, so that at every moment the old or the new one is whole in a store that opens again.
  */
 import { ERST_STORE_MAGIC, ErstStoreHeader, ErstStoreSlot } from "../acpi/erst-storage.ts";
 import { RecordHeader } from "../cper/record.ts";
-import { decode, encode, fieldOffset, hexNumber, UsageError } from "../layout/index.ts";
+import { decode, encode, fieldOffset, hexNumber, struct, text, UsageError, u32 } from "../layout/index.ts";
+import { toLittleEndian } from "../machine/memory.ts";
 
-/** Where the bytes are kept. One write is whole or not at all only up to 8 aligned bytes. */
+/** Where the bytes are kept. Writes take effect in the order they are made; one is whole or not at all only up to 8 aligned bytes. */
 export interface Backend {
   /** Bytes. */
   readonly size: number;
@@ -31,6 +33,13 @@ export class MemoryBackend implements Backend {
   }
 }
 
+export interface StorageOptions {
+  /** Bytes of a slot in a store that is made here, because the backend begins with zeros. */
+  readonly recordSize?: number;
+  /** Whether the traces of a crash are put right; default: yes. QEMU takes a store as it finds it, wrong count included. */
+  readonly repair?: boolean;
+}
+
 export const DEFAULT_RECORD_SIZE = 8192;
 const LEAST_RECORD_SIZE = 4096;
 export const UNSPECIFIED_ID = 0n;
@@ -39,20 +48,37 @@ export const INVALID_ID = 0xffff_ffff_ffff_ffffn;
 const FILLER = 0xff;
 const COUNT = fieldOffset(ErstStoreHeader, "recordCount");
 const ID = fieldOffset(RecordHeader, "recordId");
-const LENGTH = fieldOffset(RecordHeader, "recordLength");
+
+/**
+ * Ends the unused bytes between the map and the first slot while the record before it, put aside at the end of the
+ * map, replaces another. QEMU does not look there. Half a mark is no mark: the word of magic is stored last.
+ */
+const Replacement = struct("Replacement of a record", 16, "kept by this store during a write", {
+  slot: u32("Slot that gets the record"),
+  length: u32("Bytes of the record"),
+  magic: text(8, "Always apeiREDO"),
+});
+const REPLACEMENT_MAGIC = "apeiREDO";
+const MAGIC = fieldOffset(Replacement, "magic");
 
 const isPowerOfTwo = (number: number) => number > 0 && (number & (number - 1)) === 0;
+const isRecordSize = (number: number) => isPowerOfTwo(number) && number >= LEAST_RECORD_SIZE;
 
-/** The bytes of a new, empty store. @param size of the file in bytes, a multiple of `recordSize`. @throws UsageError */
-export function emptyStore(size: number, recordSize = DEFAULT_RECORD_SIZE): Uint8Array {
-  if (!isPowerOfTwo(recordSize) || recordSize < LEAST_RECORD_SIZE)
-    throw new UsageError(`a record size of ${recordSize} bytes is no power of two from ${LEAST_RECORD_SIZE} on`);
+/** The header of a new store. @throws UsageError for sizes that do not fit each other. */
+function newHeader(size: number, recordSize: number) {
+  if (!isRecordSize(recordSize)) throw new UsageError(`a record size of ${recordSize} bytes is no power of two from ${LEAST_RECORD_SIZE} on`);
   const slots = size / recordSize;
   const storageOffset = Math.ceil((ErstStoreHeader.size + slots * ErstStoreSlot.size) / recordSize) * recordSize;
   if (!Number.isInteger(slots) || storageOffset >= size)
     throw new UsageError(`a store of ${size} bytes holds no slot of ${recordSize} bytes beside its header`);
+  return encode(ErstStoreHeader, { recordSize, storageOffset, recordCount: 0 });
+}
+
+/** The bytes of a new, empty store. @param size of the file in bytes, a multiple of `recordSize`. @throws UsageError */
+export function emptyStore(size: number, recordSize = DEFAULT_RECORD_SIZE): Uint8Array {
+  const header = newHeader(size, recordSize);
   const out = new Uint8Array(size);
-  out.set(encode(ErstStoreHeader, { recordSize, storageOffset, recordCount: 0 }));
+  out.set(header);
   return out;
 }
 
@@ -64,43 +90,51 @@ export class ErstStorage {
   readonly #backend: Backend;
   readonly #first: number;
   readonly #slots: number;
-  /** Identifier by slot; the slots of the header stay unused. */
+  /** Identifier by slot; those of the slots that the header takes are not used. */
   readonly #map: bigint[];
-  #count = 0;
+  #count: number;
 
   /** @throws UsageError for bytes that are no store, or one of another geometry. */
-  constructor(backend: Backend) {
+  constructor(backend: Backend, { recordSize: wanted = DEFAULT_RECORD_SIZE, repair = true }: StorageOptions = {}) {
     this.#backend = backend;
     if (backend.size < ErstStoreHeader.size) throw new UsageError(`${backend.size} bytes are no ERST store`);
+    // QEMU makes the header of a backend that begins with zeros, and trusts the rest of it to be zero too.
+    if (backend.read(0, ERST_STORE_MAGIC.length).every((byte) => byte === 0)) backend.write(0, newHeader(backend.size, wanted).subarray(0, COUNT));
     const header = decode(ErstStoreHeader, backend.read(0, ErstStoreHeader.size));
     const { recordSize, storageOffset } = header;
     if (header.magic !== ERST_STORE_MAGIC) throw new UsageError("the store does not begin with ERSTSTOR");
     if (header.version !== 0x0100) throw new UsageError(`version ${hexNumber(header.version)} of the store is not known`);
-    if (!isPowerOfTwo(recordSize) || recordSize < LEAST_RECORD_SIZE)
-      throw new UsageError(`the store's record size of ${recordSize} bytes is no power of two from ${LEAST_RECORD_SIZE} on`);
-    this.#slots = Math.floor(backend.size / recordSize);
-    const mapEnd = ErstStoreHeader.size + this.#slots * ErstStoreSlot.size;
-    if (storageOffset % recordSize !== 0 || storageOffset < mapEnd || storageOffset >= backend.size)
+    if (header.reserved !== undefined) throw new UsageError("reserved bytes of the store's header are not zero");
+    if (!isRecordSize(recordSize)) throw new UsageError(`the store's record size of ${recordSize} bytes is no power of two from ${LEAST_RECORD_SIZE} on`);
+    this.#slots = backend.size / recordSize;
+    if (!Number.isInteger(this.#slots)) throw new UsageError(`a store of ${backend.size} bytes is not made of slots of ${recordSize} bytes`);
+    if (storageOffset % recordSize !== 0 || storageOffset < this.#mapEnd || storageOffset >= backend.size)
       throw new UsageError(`records from ${hexNumber(storageOffset)} on do not fit a store of ${backend.size} bytes`);
     this.recordSize = recordSize;
     this.#first = storageOffset / recordSize;
-    const map = backend.read(ErstStoreHeader.size, this.#slots * ErstStoreSlot.size);
-    const view = new DataView(map.buffer, map.byteOffset, map.length);
-    this.#map = Array.from({ length: this.#slots }, (_, slot) => (slot < this.#first ? UNSPECIFIED_ID : view.getBigUint64(slot * ErstStoreSlot.size, true)));
-    this.repairs = this.#repair(header.recordCount);
+    const view = viewOf(backend.read(0, this.#mapEnd));
+    this.#map = Array.from({ length: this.#slots }, (_, slot) => view.getBigUint64(mapOffset(slot), true));
+    this.#count = header.recordCount;
+    this.repairs = repair ? this.#repair() : [];
   }
 
+  /** Records, as the header counts them. */
   get count(): number {
     return this.#count;
   }
   /** Identifiers of the stored records, in slot order. */
   get ids(): readonly bigint[] {
-    return this.#map.filter((id) => id !== UNSPECIFIED_ID && id !== INVALID_ID);
+    return this.#map.filter((id, slot) => slot >= this.#first && id !== UNSPECIFIED_ID && id !== INVALID_ID);
   }
 
+  /** Where a record is. As in QEMU the search ends with as many records as the header counts. */
   slotOf(id: bigint): number | undefined {
-    const slot = this.#map.indexOf(id);
-    return slot < 0 || id === UNSPECIFIED_ID ? undefined : slot;
+    if (id === UNSPECIFIED_ID) return undefined;
+    for (let slot = this.#first, met = 0; slot < this.#slots && met < this.#count; slot++) {
+      if (this.#map[slot] === id) return slot;
+      if (this.#map[slot] !== UNSPECIFIED_ID) met++;
+    }
+    return undefined;
   }
 
   /** All bytes of the slot that holds a record. */
@@ -110,24 +144,22 @@ export class ErstStorage {
   }
 
   /**
-   * Store a record under its identifier.
-   * The record comes first, the map entry that makes it exist second, the count last. A record that is stored
-   * already goes to another slot before the old one is given up; in a full store it has to go over the old one,
-   * which is taken out of the map for that time.
+   * Store a record under its identifier: over the one of the same identifier, or in the first free slot. The map
+   * names a slot only while its record is whole, and the count is never below the entries of the map, for QEMU does
+   * not look beyond it.
    * @returns false when no slot is free.
    */
   write(record: Uint8Array, id: bigint): boolean {
     const old = this.slotOf(id);
-    const free = this.#map.findIndex((entry, slot) => slot >= this.#first && entry === UNSPECIFIED_ID);
-    if (old === undefined && free < 0) return false;
-    if (old !== undefined && free < 0) this.#setMap(old, UNSPECIFIED_ID);
-    const slot = free >= 0 ? free : old!;
-    const bytes = new Uint8Array(this.recordSize).fill(FILLER);
-    bytes.set(record);
-    this.#backend.write(slot * this.recordSize, bytes);
-    this.#setMap(slot, id);
-    if (old === undefined) this.#setCount(this.#count + 1);
-    else if (old !== slot) this.#setMap(old, UNSPECIFIED_ID);
+    if (old !== undefined) {
+      this.#overwrite(old, record, id);
+      return true;
+    }
+    const free = this.#freeSlot();
+    if (free === undefined) return false;
+    this.#fill(free, record);
+    this.#setCount(this.#count + 1);
+    this.#setMap(free, id);
     return true;
   }
 
@@ -140,53 +172,115 @@ export class ErstStorage {
     return true;
   }
 
-  /** The next stored identifier from a slot on, with the slot after it; undefined at the end. */
+  /** The next identifier from a slot on, with the slot after it; undefined at the end. */
   next(from: number): { readonly id: bigint; readonly after: number } | undefined {
+    if (this.#count === 0) return undefined;
     for (let slot = Math.max(from, this.#first); slot < this.#slots; slot++) {
       const id = this.#map[slot]!;
-      if (id !== UNSPECIFIED_ID && id !== INVALID_ID) return { id, after: slot + 1 };
+      if (id !== UNSPECIFIED_ID) return { id, after: slot + 1 };
     }
     return undefined;
   }
 
+  get #mapEnd(): number {
+    return mapOffset(this.#slots);
+  }
+  #freeSlot(): number | undefined {
+    const slot = this.#map.indexOf(UNSPECIFIED_ID, this.#first);
+    return slot < 0 ? undefined : slot;
+  }
+  #fill(slot: number, record: Uint8Array): void {
+    const bytes = new Uint8Array(this.recordSize).fill(FILLER);
+    bytes.set(record);
+    this.#backend.write(slot * this.recordSize, bytes);
+  }
   #setMap(slot: number, id: bigint): void {
     this.#map[slot] = id;
-    this.#backend.write(ErstStoreHeader.size + slot * ErstStoreSlot.size, encode(ErstStoreSlot, { id }));
+    this.#backend.write(mapOffset(slot), encode(ErstStoreSlot, { id }));
   }
   #setCount(count: number): void {
-    this.#count = count;
-    const bytes = new Uint8Array(4);
-    new DataView(bytes.buffer).setUint32(0, count, true);
-    this.#backend.write(COUNT, bytes);
+    this.#count = count >>> 0;
+    this.#backend.write(COUNT, toLittleEndian(BigInt(this.#count), 4));
   }
 
-  /** A crash between two writes leaves a wrong count, or one record in two slots. */
-  #repair(announced: number): string[] {
-    const repairs: string[] = [];
+  /** Replace a record, by way of a free slot or of the unused bytes behind the map. Both are left as they were found. */
+  #overwrite(slot: number, record: Uint8Array, id: bigint): void {
+    const inPlace = () => {
+      this.#setMap(slot, UNSPECIFIED_ID);
+      this.#fill(slot, record);
+      this.#setMap(slot, id);
+    };
+    const free = this.#freeSlot();
+    if (free !== undefined) {
+      const found = this.#backend.read(free * this.recordSize, this.recordSize);
+      this.#fill(free, record);
+      this.#setCount(this.#count + 1);
+      this.#setMap(free, id);
+      inPlace();
+      this.#setMap(free, UNSPECIFIED_ID);
+      this.#setCount(this.#count - 1);
+      this.#backend.write(free * this.recordSize, found);
+      return;
+    }
+    const { start, mark } = this.#unused();
+    // In a full store a record longer than that is gone from the map until it is replaced: a crash loses it, whole.
+    if (start + record.length > mark) {
+      inPlace();
+      return;
+    }
+    const found = this.#backend.read(start, mark + Replacement.size - start);
+    this.#backend.write(start, record);
+    const words = encode(Replacement, { slot, length: record.length, magic: REPLACEMENT_MAGIC });
+    this.#backend.write(mark, words.subarray(0, MAGIC));
+    this.#backend.write(mark + MAGIC, words.subarray(MAGIC));
+    inPlace();
+    this.#backend.write(mark + MAGIC, found.subarray(-MAGIC));
+    this.#backend.write(start, found);
+  }
+  /** The bytes behind the map: where a record may be put aside, and where its mark goes. */
+  #unused(): { readonly start: number; readonly mark: number } {
+    return { start: this.#mapEnd, mark: this.#first * this.recordSize - Replacement.size };
+  }
+
+  /** What a crash between two writes can leave: a replacement that was not finished, one record in two slots, a wrong count. */
+  #repair(): string[] {
+    const repairs = this.#finishReplacement();
     const seen = new Map<bigint, number>();
-    this.#map.forEach((id, slot) => {
-      if (id === UNSPECIFIED_ID || id === INVALID_ID) return;
+    let count = 0;
+    for (let slot = this.#first; slot < this.#slots; slot++) {
+      const id = this.#map[slot]!;
+      if (id === UNSPECIFIED_ID) continue;
       const other = seen.get(id);
       if (other === undefined) {
         seen.set(id, slot);
-        return;
+        count++;
+        continue;
       }
-      // Both are whole: the map names a slot only once its record is there. The one to keep is anyone's guess but the later slot's.
-      const spare = this.#isWhole(slot, id) ? other : slot;
-      repairs.push(`record ${hexNumber(id)} was in slots ${other} and ${slot}: slot ${spare} is given up`);
-      this.#setMap(spare, UNSPECIFIED_ID);
-      if (spare === other) seen.set(id, slot);
-    });
-    this.#count = seen.size;
-    if (announced !== this.#count) {
-      repairs.push(`the header counted ${announced} records, the map has ${this.#count}`);
-      this.#setCount(this.#count);
+      // Both are whole; the first is the one QEMU finds.
+      repairs.push(`record ${hexNumber(id)} was in slots ${other} and ${slot}: slot ${slot} is given up`);
+      this.#setMap(slot, UNSPECIFIED_ID);
+    }
+    if (this.#count !== count) {
+      repairs.push(`the header counted ${this.#count} records, the map has ${count}`);
+      this.#setCount(count);
     }
     return repairs;
   }
-  #isWhole(slot: number, id: bigint): boolean {
-    const header = this.#backend.read(slot * this.recordSize, RecordHeader.size);
-    const view = new DataView(header.buffer, header.byteOffset, header.length);
-    return view.getBigUint64(ID, true) === id && view.getUint32(LENGTH, true) <= this.recordSize;
+  #finishReplacement(): string[] {
+    const { start, mark } = this.#unused();
+    if (start > mark) return [];
+    const { slot, length, magic } = decode(Replacement, this.#backend.read(mark, Replacement.size));
+    if (magic !== REPLACEMENT_MAGIC || slot < this.#first || slot >= this.#slots || length < RecordHeader.size || start + length > mark) return [];
+    const record = this.#backend.read(start, length);
+    const id = viewOf(record).getBigUint64(ID, true);
+    this.#fill(slot, record);
+    this.#setMap(slot, id);
+    this.#backend.write(mark + MAGIC, new Uint8Array(MAGIC));
+    this.#backend.write(start, new Uint8Array(mark + MAGIC - start));
+    return [`record ${hexNumber(id)} was being replaced in slot ${slot}: that is finished`];
   }
 }
+
+const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+/** Where in the file a slot's identifier is. */
+const mapOffset = (slot: number): number => ErstStoreHeader.size + slot * ErstStoreSlot.size;

@@ -42,7 +42,7 @@ function setUp(recording: RecordingPolicy, version: 1 | 2 = 2) {
   return { ...placed, device, events };
 }
 const balanced = (account: Readonly<Account>) =>
-  account.submitted === account.written + account.waiting + account.refused + account.dropped + account.merged + account.overflowed;
+  account.submitted === account.written + account.waiting + account.refused + account.dropped + account.merged + account.overflowed + account.overwritten;
 
 describe("records", () => {
   test("QEMU's memory error, byte for byte", () => {
@@ -68,7 +68,7 @@ describe("one record, then another", () => {
     expect(memory.readWord(BLOCK(0), 4)).toBe(0n);
     expect(memory.readWord(ACK(0), 8)).toBe(1n);
     expect(device.record(0, recoverable(0x2000n))).toBe("written");
-    expect(device.account(0)).toEqual({ submitted: 3, written: 2, waiting: 0, refused: 1, dropped: 0, merged: 0, overflowed: 0 });
+    expect(device.account(0)).toEqual({ submitted: 3, written: 2, waiting: 0, refused: 1, dropped: 0, merged: 0, overflowed: 0, overwritten: 0 });
   });
   test("an acknowledge register with a bit offset and neighbours that belong to others", () => {
     const placed = placeSources([{ version: 2, write: 1n, preserve: 0xfen, bitOffset: 8 }]);
@@ -224,5 +224,25 @@ describe("one word for several sources", () => {
     take({ memory }, devices[0]!);
     expect(device.record(1, recoverable(0x3000n))).toBe("refused");
     expect(device.record(0, recoverable(0x3000n))).toBe("written");
+  });
+  test("a monitor that trusts the word takes another source's stale write for an answer, and says what it overwrote", () => {
+    const { memory, locate } = placeSources(
+      [
+        { version: 2, write: 1n },
+        { version: 2, write: 2n },
+      ],
+      { sharedAcknowledge: true },
+    );
+    const events: SourceEvent[] = [];
+    const trusting = { ...policy({ action: "refuse" }), sharedAcknowledge: "register" } as const;
+    const device = new ErrorSourceDevice({ memory, locate, policy: trusting, report: (event) => events.push(event) });
+    const stale = memory.readWord(ACK(0), 8);
+    expect(device.record(0, recoverable(0x1000n))).toBe("written");
+    expect([stale, memory.readWord(ACK(0), 8)]).toEqual([3n, 2n]);
+    expect(device.record(0, recoverable(0x2000n))).toBe("refused");
+    memory.writeWord(ACK(0), 8, stale | 2n);
+    expect(device.record(0, recoverable(0x3000n))).toBe("written");
+    expect(events.map(({ kind }) => kind)).toEqual(["written", "refused", "overwritten", "written"]);
+    expect(device.account(0)).toMatchObject({ submitted: 3, written: 1, refused: 1, overwritten: 1 });
   });
 });

@@ -25,10 +25,18 @@ function machine(backend: Backend) {
   return { storage, device, memory, driver: new ErstDriver({ memory }, qemuErst(REGISTERS)) };
 }
 /** A record as Linux stores them: "ER" in the persistence information. */
-const record = (recordId: bigint, bytes = 40, fill = 7) =>
+const makeRecord = (recordId: bigint, bytes: number, fill: number) =>
   buildRecord({ severity: "fatal", recordId, persistenceInformation: hex`45 52 00 00 00 00 00 00` }, [
     { descriptor: { severity: "fatal", sectionType: "c197e04e-d545-4a70-9c17-a5549419eb12" }, body: new Uint8Array(bytes).fill(fill) },
   ]);
+
+const made = new Map<string, Uint8Array>();
+const record = (id: bigint, bytes = 40, fill = 7): Uint8Array => {
+  const key = `${id} ${bytes} ${fill}`;
+  if (!made.has(key)) made.set(key, makeRecord(id, bytes, fill));
+  return made.get(key)!;
+};
+const same = (a: Uint8Array | undefined, b: Uint8Array) => a !== undefined && Buffer.compare(a, b) === 0;
 
 test("an empty store is what QEMU makes", () => {
   expect(emptyStore(SIZE).subarray(0, 32)).toEqual(hex`45 52 53 54 53 54 4f 52  00 20 00 00  00 20 00 00  00 01 00 00  00 00 00 00  00 00 00 00 00 00 00 00`);
@@ -99,13 +107,106 @@ describe("operations", () => {
   });
 });
 
-/** Stops at the n-th byte of what is written: words of 8 bytes are whole or not there. */
+describe("registers, as QEMU 7.2 answered over qtest", () => {
+  const device = () => machine(new MemoryBackend(emptyStore(16384, 4096))).device.registers;
+  const { action, value } = ERST_REGISTER;
+  test("halves of the value merge; fewer bytes are taken for a whole half", () => {
+    const registers = device();
+    registers.write(value, 8, 0x1122_3344_5566_7788n);
+    registers.write(value + 4, 4, 0xaabb_ccddn);
+    expect(registers.read(value, 8)).toBe(0xaabb_ccdd_5566_7788n);
+    registers.write(value, 1, 0x9cn);
+    expect(registers.read(value, 8)).toBe(0xaabb_ccdd_0000_009cn);
+    registers.write(value + 1, 1, 0xffn);
+    registers.write(value + 2, 2, 0xffffn);
+    expect(registers.read(value, 8)).toBe(0xaabb_ccdd_0000_009cn);
+    // 4 bytes from 10 on: two that name nothing, and two that are taken for the upper half.
+    registers.write(value + 2, 4, 0x1234_5678n);
+    expect(registers.read(value, 8)).toBe(0x1234_0000_009cn);
+    expect(registers.read(value + 2, 4)).toBe(0x1234_0000n);
+    expect(registers.read(value + 4, 1)).toBe(0x34n);
+  });
+  test("an action of any size acts; unknown ones do nothing; the register reads as zero", () => {
+    for (const size of [1, 2, 4, 8] as const) {
+      const registers = device();
+      registers.write(action, size, 0x10n);
+      expect(registers.read(value, 8)).toBe((100n << 32n) | 10n);
+      expect(registers.read(action, size)).toBe(0n);
+      registers.write(action, size, 0x0cn);
+      registers.write(action + 4, 4, 0x0en);
+      expect(registers.read(value, 8)).toBe((100n << 32n) | 10n);
+    }
+  });
+  test("what was never begun is a write; a reset keeps the value", () => {
+    const { device, storage } = machine(new MemoryBackend(emptyStore(16384, 4096)));
+    device.exchange.bytes!.set(record(7n));
+    device.registers.write(value, 8, 0x9cn);
+    device.registers.write(action, 4, 5n);
+    expect(storage.ids).toEqual([7n]);
+    device.registers.write(value, 8, 0x1234n);
+    device.reset();
+    expect(device.registers.read(value, 8)).toBe(0x1234n);
+    expect(device.exchange.bytes!.subarray(0, 2)).toEqual(hex`43 50`);
+  });
+  test("reading without an identifier, or a missing one, starts the list of identifiers anew behind the first", () => {
+    const { driver, device } = machine(new MemoryBackend(emptyStore(32768, 4096)));
+    for (const id of [4n, 9n, 6n]) driver.write(record(id));
+    const next = () => {
+      device.registers.write(action, 4, 8n);
+      return device.registers.read(value, 8);
+    };
+    expect([next(), next()]).toEqual([4n, 9n]);
+    expect(driver.read(77n)).toBe("recordNotFound");
+    expect([next(), next(), next(), next()]).toEqual([9n, 6n, 0xffff_ffff_ffff_ffffn, 4n]);
+    driver.read(0n);
+    expect(next()).toBe(9n);
+  });
+});
+
+describe("stores as QEMU takes them", () => {
+  test("a backend of zeros becomes a store", () => {
+    const backend = new MemoryBackend(new Uint8Array(SIZE));
+    new ErstStorage(backend);
+    expect(same(backend.bytes, emptyStore(SIZE))).toBe(true);
+  });
+  test.each([
+    ["another version", 16, 1],
+    ["reserved bytes", 18, 1],
+    ["a record size that is no power of two", 9, 0x30],
+    ["records in the middle of a slot", 12, 1],
+  ])("%s is refused", (_, at, byte) => {
+    const bytes = emptyStore(SIZE);
+    bytes[at] = byte;
+    expect(() => new ErstStorage(new MemoryBackend(bytes))).toThrow(/store/);
+  });
+  test("a size that is no whole number of slots is refused", () => {
+    const bytes = new Uint8Array(SIZE + 4096);
+    bytes.set(emptyStore(SIZE));
+    expect(() => new ErstStorage(new MemoryBackend(bytes))).toThrow("is not made of slots of 8192 bytes");
+  });
+  test("without repair the search ends with as many records as the header counts", () => {
+    const bytes = emptyStore(32768, 4096);
+    const storage = new ErstStorage(new MemoryBackend(bytes));
+    for (const id of [1n, 2n, 3n]) storage.write(record(id), id);
+    bytes[20] = 2;
+    const asFound = new ErstStorage(new MemoryBackend(bytes), { repair: false });
+    expect([1n, 2n, 3n].map((id) => asFound.slotOf(id))).toEqual([1, 2, undefined]);
+    expect(asFound.repairs).toEqual([]);
+    const repaired = new ErstStorage(new MemoryBackend(bytes));
+    expect(repaired.repairs).toEqual(["the header counted 2 records, the map has 3"]);
+    expect(repaired.slotOf(3n)).toBe(3);
+  });
+});
+
+/** The power goes at the n-th write, after a part of it: words of 8 bytes are whole or not there. */
 class Failing implements Backend {
   readonly bytes: Uint8Array;
   #left: number;
-  constructor(bytes: Uint8Array, left: number) {
+  readonly #part: number;
+  constructor(bytes: Uint8Array, writes: number, part: number) {
     this.bytes = bytes;
-    this.#left = left;
+    this.#left = writes;
+    this.#part = part;
   }
   get size() {
     return this.bytes.length;
@@ -114,66 +215,133 @@ class Failing implements Backend {
     return this.bytes.slice(offset, offset + length);
   }
   write(offset: number, bytes: Uint8Array) {
-    const fits = bytes.length <= 8 ? (this.#left >= bytes.length ? bytes.length : 0) : Math.min(bytes.length, this.#left);
-    this.bytes.set(bytes.subarray(0, fits), offset);
-    this.#left -= bytes.length;
-    if (this.#left < 0) throw new Error("power is gone");
+    if (this.#left-- > 0) return this.bytes.set(bytes, offset);
+    if (bytes.length > 8) this.bytes.set(bytes.subarray(0, Math.floor(this.#part * bytes.length)), offset);
+    throw new Error("power is gone");
   }
 }
 
 describe("a crash at any write", () => {
-  const filled = () => {
-    const backend = new MemoryBackend(emptyStore(16384 * 2, 4096));
+  /** Slots of 4096 bytes: one for the header, `free` that are free, and those of the records. */
+  const filled = (ids: readonly bigint[], free: number) => {
+    const backend = new MemoryBackend(emptyStore(4096 * (1 + ids.length + free), 4096));
     const storage = new ErstStorage(backend);
-    storage.write(record(1n), 1n);
-    storage.write(record(2n), 2n);
+    for (const id of ids) storage.write(record(id), id);
     return backend.bytes;
   };
-  const recordOf = (storage: ErstStorage, id: bigint) => storage.read(id)?.subarray(0, record(id).length);
-  const steps = Array.from({ length: 90 }, (_, i) => (i < 40 ? i * 104 : 4090 + i - 40));
+  const recordOf = (storage: ErstStorage, id: bigint, length = record(id).length) => storage.read(id)?.subarray(0, length);
+  /** Every moment: before the operation's first write, within and after each of them. */
+  const crashes = (before: () => Uint8Array, operate: (storage: ErstStorage) => void, after: (bytes: Uint8Array, done: boolean) => void): number => {
+    for (let writes = 0; ; writes++) {
+      let done = true;
+      for (const part of [0, 0.02, 0.5, 0.99]) {
+        const failing = new Failing(before(), writes, part);
+        try {
+          operate(new ErstStorage(failing));
+        } catch (error) {
+          expect((error as Error).message).toBe("power is gone");
+          done = false;
+        }
+        after(failing.bytes, done);
+        expect(new ErstStorage(new MemoryBackend(failing.bytes)).repairs).toEqual([]);
+      }
+      if (done) return writes;
+    }
+  };
 
   test("while a new record is stored: the old ones are there, the new one is whole or absent", () => {
     const outcomes = new Set<boolean>();
-    for (const left of steps) {
-      const failing = new Failing(filled(), left);
-      try {
-        new ErstStorage(failing).write(record(3n), 3n);
-      } catch (error) {
-        expect((error as Error).message).toBe("power is gone");
-      }
-      const after = new ErstStorage(new MemoryBackend(failing.bytes));
-      expect(recordOf(after, 1n)).toEqual(record(1n));
-      expect(recordOf(after, 2n)).toEqual(record(2n));
-      const third = recordOf(after, 3n);
-      outcomes.add(third !== undefined);
-      if (third) expect(third).toEqual(record(3n));
-      expect(after.count).toBe(third ? 3 : 2);
-      expect(new ErstStorage(new MemoryBackend(failing.bytes)).repairs).toEqual([]);
-    }
+    const writes = crashes(
+      () => filled([1n, 2n], 4),
+      (storage) => storage.write(record(3n), 3n),
+      (bytes) => {
+        const after = new ErstStorage(new MemoryBackend(bytes));
+        expect(same(recordOf(after, 1n), record(1n)) && same(recordOf(after, 2n), record(2n))).toBe(true);
+        const third = recordOf(after, 3n);
+        outcomes.add(third !== undefined);
+        if (third) expect(same(third, record(3n))).toBe(true);
+        expect(after.count).toBe(third ? 3 : 2);
+      },
+    );
+    expect(writes).toBe(3);
     expect(outcomes).toEqual(new Set([true, false]));
   });
-  test("while a record is replaced: the old or the new one is there, whole, once", () => {
-    for (const left of steps) {
-      const failing = new Failing(filled(), left);
-      try {
-        new ErstStorage(failing).write(record(1n, 40, 9), 1n);
-      } catch {}
-      const after = new ErstStorage(new MemoryBackend(failing.bytes));
-      expect(after.ids.filter((id) => id === 1n)).toHaveLength(1);
-      expect([record(1n), record(1n, 40, 9)]).toContainEqual(recordOf(after, 1n));
-      expect(after.count).toBe(2);
-    }
+
+  const replacement = record(2n, 400, 9);
+  test.each([
+    ["by way of a free slot behind it", () => filled([1n, 2n, 3n], 1)],
+    [
+      "by way of a free slot before it",
+      () => {
+        const bytes = filled([1n, 2n, 3n], 0);
+        new ErstStorage(new MemoryBackend(bytes)).clear(1n);
+        return bytes;
+      },
+    ],
+    ["by way of the bytes behind the map of a full store", () => filled([1n, 2n, 3n], 0)],
+  ])("while a record is replaced %s: the old or the new one is there, whole, once; what QEMU finds is whole too", (_, start) => {
+    const others = new ErstStorage(new MemoryBackend(start())).ids.filter((id) => id !== 2n);
+    const outcomes = new Set<string>();
+    crashes(
+      start,
+      (storage) => storage.write(replacement, 2n),
+      (bytes, done) => {
+        const theirs = new ErstStorage(new MemoryBackend(bytes.slice()), { repair: false });
+        for (const id of [...others, 2n]) {
+          const found = theirs.read(id);
+          const whole = (id === 2n ? [record(2n), replacement] : [record(id)]).some((one) => same(found?.subarray(0, one.length), one));
+          expect(whole || (id === 2n && found === undefined)).toBe(true);
+        }
+        const after = new ErstStorage(new MemoryBackend(bytes));
+        expect(after.ids.filter((id) => id === 2n)).toHaveLength(1);
+        const fresh = same(recordOf(after, 2n, replacement.length), replacement);
+        expect(fresh || same(recordOf(after, 2n), record(2n))).toBe(true);
+        for (const id of others) expect(same(recordOf(after, id), record(id))).toBe(true);
+        expect(after.count).toBe(others.length + 1);
+        if (done) expect(fresh).toBe(true);
+        outcomes.add(fresh ? "new" : "old");
+      },
+    );
+    expect(outcomes).toEqual(new Set(["old", "new"]));
+  });
+  test.each([
+    ["a free slot", 2],
+    ["a full store", 0],
+  ])("replaced with %s, the file is that of QEMU: the record in its place, filled up with ff, and nothing else changed", (_, free) => {
+    const bytes = filled([1n, 2n, 3n], free);
+    bytes.fill(0x5a, 200, 4096);
+    const expected = bytes.slice();
+    expected.fill(0xff, 2 * 4096, 3 * 4096);
+    expected.set(replacement, 2 * 4096);
+    new ErstStorage(new MemoryBackend(bytes)).write(replacement, 2n);
+    expect(Buffer.compare(bytes, expected)).toBe(0);
+  });
+  test("a full store and a record longer than the bytes behind the map: it is absent for a while, never torn", () => {
+    const long = record(2n, 3850, 9);
+    const outcomes = new Set<string>();
+    crashes(
+      () => filled([1n, 2n, 3n], 0),
+      (storage) => storage.write(long, 2n),
+      (bytes) => {
+        const after = new ErstStorage(new MemoryBackend(bytes));
+        const found = recordOf(after, 2n, long.length);
+        outcomes.add(found === undefined ? "absent" : same(found, long) ? "new" : "old");
+        if (found && !same(found, long)) expect(same(found.subarray(0, record(2n).length), record(2n))).toBe(true);
+        expect(same(recordOf(after, 3n), record(3n))).toBe(true);
+      },
+    );
+    expect(outcomes).toEqual(new Set(["old", "absent", "new"]));
   });
   test("while a record is removed: it is there or not, the others are", () => {
-    for (const left of [0, 4, 8, 11, 12]) {
-      const failing = new Failing(filled(), left);
-      try {
-        new ErstStorage(failing).clear(1n);
-      } catch {}
-      const after = new ErstStorage(new MemoryBackend(failing.bytes));
-      expect(recordOf(after, 2n)).toEqual(record(2n));
-      expect(after.count).toBe(after.ids.length);
-    }
+    crashes(
+      () => filled([1n, 2n], 1),
+      (storage) => storage.clear(1n),
+      (bytes) => {
+        const after = new ErstStorage(new MemoryBackend(bytes));
+        expect(same(recordOf(after, 2n), record(2n))).toBe(true);
+        expect(after.count).toBe(after.ids.length);
+      },
+    );
   });
 });
 
