@@ -3,23 +3,33 @@
  * arch/arm64/kernel/acpi.c behaviour): boot, notification, reading, processing, acknowledgement.
  */
 
+import { Bert } from "../acpi/bert.ts";
 import type { NotificationName } from "../acpi/notification.ts";
-import { type BLOCK_SEVERITY, type ErrorDataEntry, type ErrorStatusBlock, parseErrorStatusBlock, statusBlockFormat } from "../acpi/status-block.ts";
+import {
+  type BLOCK_SEVERITY,
+  type ErrorDataEntry,
+  type ErrorStatusBlock,
+  ErrorStatusBlockHeader,
+  parseErrorStatusBlock,
+  statusBlockFormat,
+} from "../acpi/status-block.ts";
 import { serrorVerdict } from "../arm64/syndrome.ts";
 import { sectionTypes } from "../cper/registry.ts";
 import type { ArmProcessor } from "../cper/sections/arm-processor.ts";
 import { platformMemory } from "../cper/sections/memory.ts";
-import { osView } from "../firmware/os-view.ts";
-import { hexNumber } from "../layout/index.ts";
+import { type OsTable, osView } from "../firmware/os-view.ts";
+import { hexNumber, parse } from "../layout/index.ts";
 import { acknowledge, type GhesDevice, type GhesPlatform, NMI_LIKE, peek, probe, type Report, release } from "./ghes.ts";
 import { readHest } from "./hest.ts";
+import type { KernelMessage } from "./pstore.ts";
 import { recoveryOf } from "./recovery.ts";
 import type { RegisterSpaces } from "./registers.ts";
-import { linuxReport } from "./report/report.ts";
+import { bootErrors, linuxReport } from "./report/report.ts";
 import { PROCESSOR_ERROR_WORDS } from "./report/words.ts";
 
 export type GuestStep =
   | "boot"
+  | "bootErrors"
   | "message"
   | "probe"
   | "notified"
@@ -53,7 +63,10 @@ export interface KernelOptions extends GhesPlatform {
   readonly report: (event: GuestEvent) => void;
   /** A guest that reads but never acknowledges is one that ignores or does not know version 2. */
   readonly acknowledges?: () => boolean;
+  /** The kernel dies: now its last words are stored, where there is a store. @param why as records of messages begin. */
+  readonly died?: (why: Death) => void;
 }
+export type Death = "Panic" | "Oops";
 
 /** The processor state a notification interrupts. */
 export interface Interrupted {
@@ -85,7 +98,12 @@ const format = statusBlockFormat(sectionTypes);
 type Severity = keyof typeof BLOCK_SEVERITY | number;
 /** Anything the kernel has no word for is as bad as it gets. */
 const isFatal = (severity: Severity | undefined) => severity === "fatal" || typeof severity === "number";
+/** Levels of messages: those of a dying kernel, errors, warnings, information. */
+const LEVEL = { emergency: 0, error: 3, warning: 4, information: 6 } as const;
 const HED: readonly NotificationName[] = ["sci", "gpioSignal", "gsiv"];
+
+/** What a kernel prints when a record is fatal. */
+export const PANIC_OVER_RECORD = "Kernel panic - not syncing: GHES: Fatal hardware error";
 
 /** A guest's Linux from the moment it has found its tables: probes sources, takes reports, acknowledges, isolates pages (Linux ghes.c behaviour). */
 export class GuestKernel {
@@ -95,7 +113,7 @@ export class GuestKernel {
   /** Blocks handed to processing, in order. */
   readonly delivered: { readonly source: number; readonly block: Uint8Array }[] = [];
   /** What the kernel prints, line by line. */
-  readonly log: string[] = [];
+  readonly messages: KernelMessage[] = [];
   panicked = false;
   readonly #spaces: RegisterSpaces;
   readonly #options: KernelOptions;
@@ -135,6 +153,38 @@ export class GuestKernel {
     });
   }
 
+  /** What the kernel prints, without times and levels. */
+  get log(): string[] {
+    return this.messages.map(({ text }) => text);
+  }
+  /** A driver beside this model prints something. */
+  print(text: string, level: number = LEVEL.information): void {
+    this.messages.push({ at: this.#options.clock(), level, text });
+  }
+
+  /** Late while it boots: print the errors of the boot before, and clear their block statuses. @param table the BERT. */
+  readBootErrors(table: OsTable): void {
+    this.#guarded(() => {
+      const { bootErrorRegionLength: length = 0, bootErrorRegion: address = 0n } = parse(Bert, table.bytes);
+      const region = this.#spaces.memory.read(address, length);
+      const { lines, printed, skipped, left } = bootErrors(region, { architecture: this.#options.architecture });
+      for (const line of lines) this.print(line, line.includes("[Firmware Bug]") ? LEVEL.error : LEVEL.information);
+      if (printed + skipped > 0) this.#spaces.memory.write(address, left);
+      this.#say(
+        "bootErrors",
+        `BERT found at ${hexNumber(table.address)}: region of ${length} bytes at ${hexNumber(address)}, errors of the boot before: ${printed} printed, ${skipped} skipped${printed + skipped > 0 ? "; their block statuses are cleared" : ""}`,
+        { address },
+      );
+    });
+  }
+
+  /** Somebody asks the kernel to crash (magic SysRq c). */
+  crash(): void {
+    this.print("sysrq: Trigger a crash");
+    this.#say("panic", "Kernel panic - not syncing: sysrq triggered crash");
+    this.#die("Panic");
+  }
+
   /** The polling timers that run, by source. */
   get timers(): { readonly source: number; readonly milliseconds: number }[] {
     return this.devices.flatMap((device) => (device.pollInterval ? [{ source: device.id, milliseconds: device.pollInterval }] : []));
@@ -170,8 +220,8 @@ export class GuestKernel {
   serror(syndrome: bigint): void {
     const verdict = serrorVerdict(syndrome);
     if (verdict.linux === "panic") {
-      this.panicked = true;
       this.#say("panic", `SError, ${verdict.words}: the kernel ${verdict.linuxWords}`);
+      this.#die("Panic");
     } else this.#say("logged", `SError, ${verdict.words}: the kernel ${verdict.linuxWords}; it asks no error source`);
   }
 
@@ -201,8 +251,8 @@ export class GuestKernel {
   #unexplained(why: string, { user }: Interrupted): Handling {
     if (user) this.#say("killed", `the external abort is not explained (${why}): the program gets SIGBUS`);
     else {
-      this.panicked = true;
       this.#say("panic", `Internal error: synchronous external abort (${why}): the kernel dies`);
+      this.#die("Oops");
     }
     return nothing;
   }
@@ -235,8 +285,8 @@ export class GuestKernel {
       this.#decoded(device, report.block, block);
       this.#print(device, report.block);
       this.#release(device, report);
-      this.panicked = true;
-      this.#say("panic", "Kernel panic - not syncing: GHES: Fatal hardware error", { source: device.id });
+      this.#say("panic", PANIC_OVER_RECORD, { source: device.id });
+      this.#die("Panic");
       return { records: 1, claimed: true, finish: () => {} };
     }
     if (nmiLike) {
@@ -262,19 +312,22 @@ export class GuestKernel {
   }
 
   #release(device: GhesDevice, report: Exclude<Report, { found: "nothing" }>): void {
+    const { source, id } = device;
+    clearStatus(this.#spaces, report.address);
+    this.#say("cleared", `source ${id}: clears the block status at ${hexNumber(report.address)}`, { source: id, address: report.address });
     if (this.#options.acknowledges?.() === false) {
-      this.#spaces.memory.writeWord(report.address, 4, 0n);
-      this.#say("cleared", `source ${device.id}: clears the block status at ${hexNumber(report.address)}`, { source: device.id, address: report.address });
-      this.#say("withheld", `source ${device.id}: does not acknowledge`, { source: device.id });
+      this.#say("withheld", `source ${id}: does not acknowledge`, { source: id });
       return;
     }
-    release(this.#spaces, device, report.address);
-    this.#say("cleared", `source ${device.id}: clears the block status at ${hexNumber(report.address)}`, { source: device.id, address: report.address });
-    if (device.version === 2)
-      this.#say("acknowledged", `source ${device.id}: acknowledges at ${hexNumber(device.source.readAckRegister!.address)}`, {
-        source: device.id,
-        address: device.source.readAckRegister!.address,
-      });
+    const store = acknowledgement(this.#spaces, device);
+    if (!source.readAckRegister) return;
+    const { address } = source.readAckRegister;
+    const finish = () => {
+      store?.();
+      this.#say("acknowledged", `source ${id}: acknowledges at ${hexNumber(address)}`, { source: id, address });
+    };
+    if (this.#options.dwell) this.#options.dwell(finish);
+    else finish();
   }
 
   #decoded(device: GhesDevice, bytes: Uint8Array, block: ErrorStatusBlock): void {
@@ -356,9 +409,15 @@ export class GuestKernel {
 
   #print(device: GhesDevice, block: Uint8Array): void {
     this.#sequence++;
-    this.log.push(
-      ...linuxReport(block, { architecture: this.#options.architecture, source: device.id, sequence: this.#sequence, blockLength: device.blockLength }),
-    );
+    const { errorSeverity } = parse(ErrorStatusBlockHeader, block);
+    const level = isFatal(errorSeverity) ? LEVEL.emergency : errorSeverity === "recoverable" ? LEVEL.error : LEVEL.warning;
+    const options = { architecture: this.#options.architecture, source: device.id, sequence: this.#sequence, blockLength: device.blockLength };
+    for (const line of linuxReport(block, options)) this.print(line, level);
+  }
+
+  #die(why: Death): void {
+    this.panicked = true;
+    this.#options.died?.(why);
   }
 
   #isCached(block: Uint8Array): boolean {
@@ -377,7 +436,8 @@ export class GuestKernel {
   }
 
   #say(step: GuestStep, text: string, more: Omit<GuestEvent, "step" | "text"> = {}): void {
-    if (step === "message" || step === "panic") this.log.push(text);
+    if (step === "panic") this.print(text, LEVEL.emergency);
+    if (step === "message") this.print(text, text.startsWith("[Firmware Warn]") ? LEVEL.warning : text.startsWith("[Firmware Bug]") ? LEVEL.error : undefined);
     this.#options.report({ step, text, ...more });
   }
   /** A kernel that touches memory that is not there dies; the model says so instead of throwing. */
