@@ -230,18 +230,24 @@ export function peek(spaces: RegisterSpaces, device: GhesDevice): Report {
 
 /** Tell the platform that the block is free: its status becomes zero, then (version 2) the acknowledge register is written. */
 export function release(spaces: RegisterSpaces, device: GhesDevice, address: bigint): void {
-  spaces.memory.writeWord(address + BigInt(STATUS), 4, 0n);
+  clearStatus(spaces, address);
   acknowledge(spaces, device);
 }
+/** Make the record at an address gone. */
+export const clearStatus = (spaces: RegisterSpaces, address: bigint): void => spaces.memory.writeWord(address + BigInt(STATUS), 4, 0n);
 
 /** Keep the bits the platform wants kept, set those it wants set (ACPI 6.5 18.3.2.8). Version 1 has nothing to write. */
-export function acknowledge(spaces: RegisterSpaces, device: GhesDevice): void {
+export const acknowledge = (spaces: RegisterSpaces, device: GhesDevice): void => acknowledgement(spaces, device)?.();
+
+/** Read the acknowledge register. @returns the store that acknowledges, made of what was read; undefined when there is nothing to write. */
+export function acknowledgement(spaces: RegisterSpaces, device: GhesDevice): (() => void) | undefined {
   const { readAckRegister: register, readAckPreserve: preserve = 0n, readAckWrite: write = 0n } = device.source;
-  if (!register) return;
+  if (!register) return undefined;
   const old = readRegister(spaces, register);
-  if (old === undefined) return;
+  if (old === undefined) return undefined;
   const offset = BigInt(register.registerBitOffset);
-  writeRegister(spaces, register, (old & BigInt.asUintN(64, preserve << offset)) | BigInt.asUintN(64, write << offset));
+  const value = (old & BigInt.asUintN(64, preserve << offset)) | BigInt.asUintN(64, write << offset);
+  return () => writeRegister(spaces, register, value);
 }
 
 /** Take a report off a source: read it, and unless there was nothing, release the block. */

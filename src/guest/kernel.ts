@@ -19,7 +19,7 @@ import type { ArmProcessor } from "../cper/sections/arm-processor.ts";
 import { platformMemory } from "../cper/sections/memory.ts";
 import { type OsTable, osView } from "../firmware/os-view.ts";
 import { hexNumber, parse } from "../layout/index.ts";
-import { acknowledge, type GhesDevice, type GhesPlatform, NMI_LIKE, peek, probe, type Report, release } from "./ghes.ts";
+import { acknowledge, acknowledgement, clearStatus, type GhesDevice, type GhesPlatform, NMI_LIKE, peek, probe, type Report } from "./ghes.ts";
 import { readHest } from "./hest.ts";
 import type { KernelMessage } from "./pstore.ts";
 import { recoveryOf } from "./recovery.ts";
@@ -63,6 +63,8 @@ export interface KernelOptions extends GhesPlatform {
   readonly report: (event: GuestEvent) => void;
   /** A guest that reads but never acknowledges is one that ignores or does not know version 2. */
   readonly acknowledges?: () => boolean;
+  /** Called with the store of an acknowledgement after the register was read; default: it is made at once. */
+  readonly dwell?: (store: () => void) => void;
   /** The kernel dies: now its last words are stored, where there is a store. @param why as records of messages begin. */
   readonly died?: (why: Death) => void;
 }
