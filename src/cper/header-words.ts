@@ -27,11 +27,11 @@ function asciiOf(guid: string | undefined): string | undefined {
 }
 
 /** The store's own words of Windows records (WHEA_PERSISTENCE_INFO, Microsoft's ntddk reference). */
-export const PersistenceInformation = struct("Windows Persistence Information", 8, "WDK ntddk.h, WHEA_PERSISTENCE_INFO", {
+export const PersistenceInformation = struct("Windows Persistence Information", 8, "WDK ntddk.h, WHEA_PERSISTENCE_INFO", () => ({
   signature: bits(2, "The letters RE", { value: [0, 16] }),
   length: u24("Bytes in the store"),
   more: bits(3, "Identifier and attributes", { identifier: [0, 16], attributes: [16, 2], doNotLog: 18 }),
-});
+}));
 
 function persistenceWords(input: Uint8Array | undefined): readonly Tree[] {
   if (!input || input.length !== PersistenceInformation.size || input.every((byte) => byte === 0)) return [];

@@ -23,7 +23,7 @@ import { CREATORS, ERROR_SOURCES, NOTIFICATION_TYPES } from "./guids.ts";
 /** Severity of records, sections and, with `none` for `informational`, of error status blocks (UEFI 2.11 N.2.1). */
 export const SEVERITY = { recoverable: 0, fatal: 1, corrected: 2, informational: 3 } as const;
 
-export const RecordHeader = struct("Record Header", 128, "UEFI 2.11 N.2.1", {
+export const RecordHeader = struct("Record Header", 128, "UEFI 2.11 N.2.1", () => ({
   signature: initially(text(4, "Record signature"), "CPER"),
   revision: initially(hex(u16("Minor revision in the low byte, major in the high byte")), 0x0101),
   signatureEnd: initially(hex(u32("Always ffffffff")), 0xffffffff),
@@ -50,10 +50,10 @@ export const RecordHeader = struct("Record Header", 128, "UEFI 2.11 N.2.1", {
   }),
   persistenceInformation: initially(bytes(8, "Used by the record's keeper, opaque to others"), new Uint8Array(8)),
   reserved: reserved(12),
-});
+}));
 export type RecordHeader = Decoded<typeof RecordHeader>;
 
-export const SectionDescriptor = struct("Section Descriptor", 72, "UEFI 2.11 N.2.2", {
+export const SectionDescriptor = struct("Section Descriptor", 72, "UEFI 2.11 N.2.2", () => ({
   sectionOffset: u32("Bytes from the start of the record header to the section body"),
   sectionLength: u32("Bytes of the section body"),
   revision: initially(hex(u16("Minor revision in the low byte, major in the high byte")), 0x0100),
@@ -64,6 +64,6 @@ export const SectionDescriptor = struct("Section Descriptor", 72, "UEFI 2.11 N.2
   fruId: initially(guid("Identity of the field replaceable unit"), ZERO_GUID),
   severity: oneOf(4, "Severity of this section", SEVERITY),
   fruText: initially(text(20, "Name of the field replaceable unit"), ""),
-});
+}));
 export type SectionDescriptor = Decoded<typeof SectionDescriptor>;
 export type SectionDescriptorInput = Encodable<typeof SectionDescriptor>;

@@ -196,9 +196,19 @@ type BitsValue<B extends Readonly<Record<string, BitMember>>> = Flat<{ -readonly
 
 const leaf = <T, N extends Node, W extends Need = "required">(node: N): Layout<T, W, N> => node as Layout<T, W, N>;
 
+/** A property that is made when it is first asked for. */
+function lazily(make: () => unknown): PropertyDescriptor {
+  let made: unknown;
+  return { configurable: true, enumerable: true, get: () => (made ??= make()) };
+}
+/** A copy of a node with other properties; fields that are not made yet are not made for it. */
+const changed = <N>(node: { readonly kind: Kind }, changes: object): N =>
+  (node.kind === "struct" || node.kind === "sequence"
+    ? Object.defineProperties({}, { ...Object.getOwnPropertyDescriptors(node), ...Object.getOwnPropertyDescriptors(changes) })
+    : { ...node, ...changes }) as N;
+
 /** Give a field an initial value, so that builders may leave it out. */
-export const initially = <T, N extends Node>(node: Layout<T, Need, N>, initial: T): Layout<T, "optional", N> =>
-  ({ ...node, initial }) as unknown as Layout<T, "optional", N>;
+export const initially = <T, N extends Node>(node: Layout<T, Need, N>, initial: T): Layout<T, "optional", N> => changed(node, { initial });
 /** What zero bytes decode to. */
 function zeroOf(node: FixedNode): unknown {
   switch (node.kind) {
@@ -228,13 +238,17 @@ function zeroOf(node: FixedNode): unknown {
 export function orZero<F extends FixedFields>(node: Struct<F>): Layout<Values<F>, "optional", Omit<StructNode, "fields"> & { readonly fields: F }>;
 export function orZero<T, N extends FixedNode>(node: Layout<T, Need, N>): Layout<T, "optional", N>;
 export function orZero(node: FixedNode): FixedNode {
-  return { ...node, initial: zeroOf(node) };
+  if (node.kind !== "struct") return { ...node, initial: zeroOf(node) };
+  return Object.defineProperty(
+    changed<FixedNode>(node, {}),
+    "initial",
+    lazily(() => zeroOf(node)),
+  );
 }
 /** Show this number in hexadecimal. 64-bit numbers always are. */
 export const hex = <T, W extends Need>(node: Layout<T, W, UintNode>): Layout<T, W, UintNode> => ({ ...node, base: 16 }) as Layout<T, W, UintNode>;
 /** Name the validation bits that make this field valid, where the bit is not named like the field. */
-export const validBy = <T, W extends Need, N extends Node>(node: Layout<T, W, N>, ...members: string[]): Layout<T, W, N> =>
-  ({ ...node, gate: members }) as Layout<T, W, N>;
+export const validBy = <T, W extends Need, N extends Node>(node: Layout<T, W, N>, ...members: string[]): Layout<T, W, N> => changed(node, { gate: members });
 /** A number that holds the size of the structure it stands in: builders compute it. */
 export const ownLength = (doc: string) => leaf<number, UintNode, "optional">({ kind: "uint", size: 4, doc, base: 10, initial: 0, fills: "length" });
 /** A number that makes the 32-bit words of the structure it stands in sum to zero: builders compute it. */
@@ -283,20 +297,34 @@ export const bits = <const B extends Readonly<Record<string, BitMember>>>(size: 
 export const array = <T, N extends FixedNode>(count: number, item: Layout<T, Need, N>, doc: string) =>
   leaf<T[], ArrayNode>({ kind: "array", size: count * item.size, doc, item, count });
 
+/** Fields by name, or a function that makes them when they are first asked for: declaring a layout costs nothing then. */
+type Given<F> = F | (() => F);
+function withFields<F extends object>(node: object, given: Given<F>, checked: (fields: F) => F): object {
+  if (typeof given !== "function") return { ...node, fields: checked(given) };
+  return Object.defineProperty(
+    node,
+    "fields",
+    lazily(() => checked(given())),
+  );
+}
+
 /**
  * Declare a structure of fixed size, fields in wire order.
- * @param size bytes, as the specification says; a disagreement with the fields throws when the module loads.
+ * @param size bytes, as the specification says; a disagreement with the fields throws when they are made.
  * @param doc the document and section that defines it.
+ * @param fields a function for what is declared when a module loads: most layouts are not needed by most runs.
  */
-export function struct<const F extends FixedFields>(name: string, size: number, doc: string, fields: F): Struct<F> {
-  let sum = 0;
-  for (const field of Object.values(fields)) sum += field.size;
-  if (sum !== size) throw new TypeError(`${name}: the fields take ${sum} bytes, the specification says ${size}`);
-  return { kind: "struct", size, doc, name, fields } as unknown as Struct<F>;
+export function struct<const F extends FixedFields>(name: string, size: number, doc: string, fields: Given<F>): Struct<F> {
+  return withFields({ kind: "struct", size, doc, name }, fields, (made) => {
+    let sum = 0;
+    for (const field of Object.values(made)) sum += field.size;
+    if (sum !== size) throw new TypeError(`${name}: the fields take ${sum} bytes, the specification says ${size}`);
+    return made;
+  }) as Struct<F>;
 }
 
 /** Name the sizes at which earlier revisions of the specification end a structure. */
-export const endingAlso = <F extends FixedFields>(node: Struct<F>, ...sizes: number[]): Struct<F> => ({ ...node, ends: sizes });
+export const endingAlso = <F extends FixedFields>(node: Struct<F>, ...sizes: number[]): Struct<F> => changed(node, { ends: sizes });
 
 /** Refer to an earlier field of the sequence for a count, a length or a choice. */
 export const ref = (path: string, change: { scale?: number; bias?: number; most?: number } = {}): Ref => ({
@@ -305,17 +333,22 @@ export const ref = (path: string, change: { scale?: number; bias?: number; most?
   bias: change.bias ?? 0,
   ...(change.most !== undefined && { most: change.most }),
 });
-/** Declare a structure of variable size: fields in wire order, each fixed or variable. */
-export function sequence<const F extends AnyFields>(name: string, doc: string, fields: F): Sequence<F> {
-  const seen = new Set<string>();
-  for (const [field, node] of Object.entries(fields)) {
-    for (const reference of refsOf(node as Node)) {
-      const head = reference.path.split(".")[0]!;
-      if (!seen.has(head)) throw new TypeError(`${name}.${field} refers to ${reference.path}, which does not come before it`);
+/**
+ * Declare a structure of variable size: fields in wire order, each fixed or variable.
+ * @param fields a function for what is declared when a module loads; a reference to no earlier field throws when they are made.
+ */
+export function sequence<const F extends AnyFields>(name: string, doc: string, fields: Given<F>): Sequence<F> {
+  return withFields({ kind: "sequence", doc, name }, fields, (made) => {
+    const seen = new Set<string>();
+    for (const [field, node] of Object.entries(made)) {
+      for (const reference of refsOf(node as Node)) {
+        const head = reference.path.split(".")[0]!;
+        if (!seen.has(head)) throw new TypeError(`${name}.${field} refers to ${reference.path}, which does not come before it`);
+      }
+      seen.add(field);
     }
-    seen.add(field);
-  }
-  return { kind: "sequence", doc, name, fields } as unknown as Sequence<F>;
+    return made;
+  }) as Sequence<F>;
 }
 /** Items back to back: `count` of them, or as many as fit. */
 export const list = <T, N extends StructNode | SequenceNode | VariantNode>(item: Layout<T, Need, N>, doc: string, count?: Ref) =>

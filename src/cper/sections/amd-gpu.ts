@@ -26,7 +26,7 @@ import { type BankRegisters, bankSummary, bankTree } from "../machine-check/inde
 
 const SOURCE = "Linux drivers/gpu/drm/amd/include/amd_cper.h";
 
-const ErrorInfo = struct("AMD GPU Error Information", 64, SOURCE, {
+const ErrorInfo = struct("AMD GPU Error Information", 64, SOURCE, () => ({
   errorType: orZero(guid("The section's GUID")),
   validation: bits(8, "Which fields hold data", { check: 0, targetAddress: 1, requestorId: 2, responderId: 3, instructionPointer: 4 }),
   check: orZero(
@@ -49,11 +49,11 @@ const ErrorInfo = struct("AMD GPU Error Information", 64, SOURCE, {
   requestorId: orZero(u64("Who asked")),
   responderId: orZero(u64("Who answered")),
   instructionPointer: orZero(u64("Instruction pointer")),
-});
+}));
 
 const CONTEXT_TYPE = { unclassified: 0, crash: 1, boot: 9 } as const;
 /** The driver writes each 64-bit register as its low and its high half, which is the 64-bit register itself. */
-const RuntimeRegisters = struct("AMD GPU Bank Registers", 128, SOURCE, {
+const RuntimeRegisters = struct("AMD GPU Bank Registers", 128, SOURCE, () => ({
   control: u64("CTL"),
   status: u64("STATUS"),
   address: u64("ADDR"),
@@ -62,35 +62,35 @@ const RuntimeRegisters = struct("AMD GPU Bank Registers", 128, SOURCE, {
   ipId: u64("IPID"),
   syndrome: u64("SYND"),
   reserved: reserved(72),
-});
+}));
 type BankFields = Partial<Parsed<typeof RuntimeRegisters>>;
-const RuntimeContext = sequence("AMD GPU Processor Context", SOURCE, {
+const RuntimeContext = sequence("AMD GPU Processor Context", SOURCE, () => ({
   contextType: orZero(u16("Kind of registers: 1")),
   arraySize: orZero(u16("Bytes of the registers")),
   msrAddress: orZero(hex(u32("First register number"))),
   memoryAddress: orZero(u64("First register address")),
   registers: window(ref("arraySize"), RuntimeRegisters),
-});
+}));
 
-export const AmdGpuRuntime = sequence("AMD GPU Runtime Error", SOURCE, {
+export const AmdGpuRuntime = sequence("AMD GPU Runtime Error", SOURCE, () => ({
   validation: bits(8, "Which fields hold data, and how many structures follow", { apicId: 0, firmwareId: 1, errorInfoCount: [2, 6], contextCount: [8, 6] }),
   apicId: orZero(u64("Local APIC id")),
   firmwareId: orZero(text(48, "Firmware")),
   errorInfos: list(ErrorInfo, "Error information", ref("validation.errorInfoCount")),
   contexts: list(RuntimeContext, "Contexts", ref("validation.contextCount")),
-});
+}));
 export type AmdGpuRuntime = Parsed<typeof AmdGpuRuntime>;
 
-const CrashRegisters = struct("AMD GPU Crash Registers", 32, SOURCE, {
+const CrashRegisters = struct("AMD GPU Crash Registers", 32, SOURCE, () => ({
   status: u64("STATUS"),
   address: u64("ADDR"),
   ipId: u64("IPID"),
   syndrome: u64("SYND"),
-});
-const BootMessages = struct("AMD GPU Boot Messages", 64, SOURCE, { messages: array(8, u64("Message"), "Messages of the boot firmware") });
+}));
+const BootMessages = struct("AMD GPU Boot Messages", 64, SOURCE, () => ({ messages: array(8, u64("Message"), "Messages of the boot firmware") }));
 /** Room for the error information that other sections have; zero here. */
 const UNUSED = 64;
-export const AmdGpuCrash = sequence("AMD GPU Crash Dump", SOURCE, {
+export const AmdGpuCrash = sequence("AMD GPU Crash Dump", SOURCE, () => ({
   reserved: orZero(bytes(16, "Reserved")),
   firmwareId: orZero(text(48, "Firmware")),
   reservedAfter: reserved(UNUSED),
@@ -98,7 +98,7 @@ export const AmdGpuCrash = sequence("AMD GPU Crash Dump", SOURCE, {
   arraySize: orZero(u16("Bytes of the registers")),
   reservedInContext: reserved(12),
   registers: window(ref("arraySize"), choice(ref("contextType"), "The registers", { crash: CrashRegisters, boot: BootMessages })),
-});
+}));
 export type AmdGpuCrash = Parsed<typeof AmdGpuCrash>;
 
 const bankOf = (registers: BankFields): BankRegisters => ({

@@ -2,12 +2,12 @@
 import { blob, bytes, guid, orZero, type Parsed, type SectionType, sequence, u32 } from "../../layout/index.ts";
 import { utf16Text } from "./storport.ts";
 
-export const AmiFirmwareHealth = sequence("AMI Firmware Health", "inferred from records; ACPI 6.5 5.2.31.5, firmware health data record", {
+export const AmiFirmwareHealth = sequence("AMI Firmware Health", "inferred from records; ACPI 6.5 5.2.31.5, firmware health data record", () => ({
   unknown: orZero(bytes(8, "Not known; 07 01 01 00 00 00 00 00 in records, which is no header of a health record")),
   deviceSignature: orZero(guid("What the health is of")),
   deviceDataOffset: u32("Where device data would begin; the end of the section when there is none"),
   devicePath: blob("Device path as UTF-16 text, and device data"),
-});
+}));
 export type AmiFirmwareHealth = Parsed<typeof AmiFirmwareHealth>;
 
 export const amiFirmwareHealth: SectionType = {

@@ -22,11 +22,11 @@ import { CORRECTABLE_ERROR, UNCORRECTABLE_ERROR } from "./pcie-capability.ts";
 const LIBCPER = "openbmc/libcper cper-section-ampere.h";
 const RASDAEMON = "rasdaemon non-standard-ampere.h";
 
-export const AmpereError = struct("Ampere Error", 8, LIBCPER, {
+export const AmpereError = struct("Ampere Error", 8, LIBCPER, () => ({
   typeId: u16("Kind of error"),
   subtypeId: u16("More of the kind"),
   instanceId: hex(u32("Instance")),
-});
+}));
 export type AmpereError = Parsed<typeof AmpereError>;
 
 const TYPE = {
@@ -48,15 +48,15 @@ const TYPE = {
   bert: [63, "BERT"],
 } as const;
 
-const NodePayload = struct("Ampere RAS Node", 44, `${RASDAEMON}, payload type 0`, {
+const NodePayload = struct("Ampere RAS Node", 44, `${RASDAEMON}, payload type 0`, () => ({
   status: hex(u32("Status")),
   address: u64("Address"),
   misc0: u64("Misc 0"),
   misc1: u64("Misc 1"),
   misc2: u64("Misc 2"),
   misc3: u64("Misc 3"),
-});
-const AerPayload = struct("Ampere PCIe AER", 44, `${RASDAEMON}, payload type 1`, {
+}));
+const AerPayload = struct("Ampere PCIe AER", 44, `${RASDAEMON}, payload type 1`, () => ({
   uncorrectableStatus: bits(4, "Uncorrectable errors that occurred", UNCORRECTABLE_ERROR),
   uncorrectableMask: bits(4, "Uncorrectable errors that are not reported", UNCORRECTABLE_ERROR),
   uncorrectableSeverity: bits(4, "Uncorrectable errors that are fatal", UNCORRECTABLE_ERROR),
@@ -66,8 +66,8 @@ const AerPayload = struct("Ampere PCIe AER", 44, `${RASDAEMON}, payload type 1`,
   rootErrorStatus: hex(u32("Root error status")),
   errorSource: hex(u32("Error source identification")),
   reserved: reserved(12),
-});
-const RasdpPayload = struct("Ampere PCIe RAS Data Path", 44, `${RASDAEMON}, payload type 2`, {
+}));
+const RasdpPayload = struct("Ampere PCIe RAS Data Path", 44, `${RASDAEMON}, payload type 2`, () => ({
   correctableRegister: hex(u32("Correctable error register")),
   correctableLocation: hex(u32("Correctable error location")),
   correctableAddress: hex(u32("Correctable error address")),
@@ -75,22 +75,22 @@ const RasdpPayload = struct("Ampere PCIe RAS Data Path", 44, `${RASDAEMON}, payl
   uncorrectableLocation: hex(u32("Uncorrectable error location")),
   uncorrectableAddress: hex(u32("Uncorrectable error address")),
   reserved: reserved(20),
-});
-const FirmwarePayload = struct("Ampere Firmware", 44, `${RASDAEMON}, payload type 3`, {
+}));
+const FirmwarePayload = struct("Ampere Firmware", 44, `${RASDAEMON}, payload type 3`, () => ({
   firmwareSpecific0: hex(u32("Data 0 of the firmware")),
   firmwareSpecific1: u64("Data 1 of the firmware"),
   firmwareSpecific2: u64("Data 2 of the firmware"),
   firmwareSpecific3: u64("Data 3 of the firmware"),
   firmwareSpecific4: u64("Data 4 of the firmware"),
   firmwareSpecific5: u64("Data 5 of the firmware"),
-});
+}));
 
-export const AmpereRas = sequence("Ampere RAS Error", RASDAEMON, {
+export const AmpereRas = sequence("Ampere RAS Error", RASDAEMON, () => ({
   type: bits(1, "Kind of error and of the payload", { type: { at: [0, 6], names: TYPE }, payload: [6, 2] }),
   subtype: orZero(u8("More of the kind")),
   instance: bits(2, "Instance", { instance: [0, 14], socket: [14, 2] }),
   payload: choice(ref("type.payload"), "The payload", { 0: NodePayload, 1: AerPayload, 2: RasdpPayload, 3: FirmwarePayload }),
-});
+}));
 export type AmpereRas = Parsed<typeof AmpereRas>;
 
 export const ampereSections: readonly SectionType[] = [

@@ -51,7 +51,7 @@ import { flagWords, known, listed, memberTrees, phrase } from "./words.ts";
  * record tells which its writer followed (`armErrorKinds`). The layout of the error information follows the
  * type, so it stays a number too; `ArmCacheError`, `ArmTlbError` and `ArmBusError` read it.
  */
-export const ArmErrorInfo = struct("ARM Processor Error Information", 32, "UEFI 2.11 N.2.4.4.1", {
+export const ArmErrorInfo = struct("ARM Processor Error Information", 32, "UEFI 2.11 N.2.4.4.1", () => ({
   version: orZero(u8("Version of this structure, 0")),
   length: initially(u8("Bytes of this structure"), 32),
   validation: bits(2, "Which fields hold data", {
@@ -67,7 +67,7 @@ export const ArmErrorInfo = struct("ARM Processor Error Information", 32, "UEFI 
   errorInformation: orZero(u64("Details, laid out by the kind of error")),
   virtualFaultAddress: orZero(u64("Virtual address of the fault")),
   physicalFaultAddress: orZero(u64("Physical address of the fault")),
-});
+}));
 export type ArmErrorInfo = Parsed<typeof ArmErrorInfo>;
 
 const VALIDATION = {
@@ -111,17 +111,17 @@ const detailFields = <O extends Readonly<Record<string, number | readonly [numbe
     restartablePc: 12,
   }) as const;
 
-export const ArmCacheError = struct("ARM Cache Error", 8, "UEFI 2.11 N.2.4.4.1, ARM Cache Error Structure", {
+export const ArmCacheError = struct("ARM Cache Error", 8, "UEFI 2.11 N.2.4.4.1, ARM Cache Error Structure", () => ({
   validation: bits(2, "Which parts hold data", VALIDATION),
   details: bits(2, "What the cache reported", detailFields(CACHE_OPERATION)),
   reserved: reserved(4),
-});
-export const ArmTlbError = struct("ARM TLB Error", 8, "UEFI 2.11 N.2.4.4.1, ARM TLB Error Structure", {
+}));
+export const ArmTlbError = struct("ARM TLB Error", 8, "UEFI 2.11 N.2.4.4.1, ARM TLB Error Structure", () => ({
   validation: bits(2, "Which parts hold data", VALIDATION),
   details: bits(2, "What the translation look-aside buffer reported", detailFields(TLB_OPERATION)),
   reserved: reserved(4),
-});
-export const ArmBusError = struct("ARM Bus Error", 8, "UEFI 2.11 N.2.4.4.1, ARM Bus Error Structure", {
+}));
+export const ArmBusError = struct("ARM Bus Error", 8, "UEFI 2.11 N.2.4.4.1, ARM Bus Error Structure", () => ({
   validation: bits(2, "Which parts hold data", {
     ...VALIDATION,
     participationType: 7,
@@ -151,7 +151,7 @@ export const ArmBusError = struct("ARM Bus Error", 8, "UEFI 2.11 N.2.4.4.1, ARM 
     memoryAttributes: [2, 9],
     accessMode: { at: [11, 1], names: { secure: 0, normal: 1 } },
   }),
-});
+}));
 
 /** The kinds of error the type byte tells apart. */
 export type ArmErrorKind = "cache" | "tlb" | "bus" | "microArchitectural";
@@ -190,7 +190,7 @@ const INFORMATION: Readonly<Partial<Record<ArmErrorKind, typeof ArmCacheError | 
   tlb: ArmTlbError,
   bus: ArmBusError,
 };
-const Word64 = struct("Error Information", 8, "UEFI 2.11 N.2.4.4.1", { value: u64("The field as it is") });
+const Word64 = struct("Error Information", 8, "UEFI 2.11 N.2.4.4.1", () => ({ value: u64("The field as it is") }));
 
 /** The error information as the structure it is for a kind of error; undefined for micro-architectural errors, whose layout is the vendor's. */
 export function armErrorInformation(kind: ArmErrorKind, value: bigint): object | undefined {
@@ -264,7 +264,7 @@ export const ARM_CONTEXT_TYPE = {
   aarch64Wide: [9, "AArch64 128-bit registers"],
 } as const;
 
-export const ArmContext = sequence("ARM Processor Context Information", "UEFI 2.11 N.2.4.4.2", {
+export const ArmContext = sequence("ARM Processor Context Information", "UEFI 2.11 N.2.4.4.2", () => ({
   version: orZero(u16("Version of this structure, 0")),
   contextType: oneOf(2, "Kind of registers", ARM_CONTEXT_TYPE),
   arraySize: orZero(u32("Bytes of the register array")),
@@ -284,10 +284,10 @@ export const ArmContext = sequence("ARM Processor Context Information", "UEFI 2.
     }),
   ),
   padding: padding(16),
-});
+}));
 export type ArmContext = Parsed<typeof ArmContext>;
 
-export const ArmProcessor = sequence("ARM Processor Error", "UEFI 2.11 N.2.4.4", {
+export const ArmProcessor = sequence("ARM Processor Error", "UEFI 2.11 N.2.4.4", () => ({
   validation: bits(4, "Which fields hold data", { mpidr: 0, affinityLevel: 1, runningState: 2, vendorInformation: 3 }),
   errorInfoCount: orZero(u16("Error information structures, at least 1")),
   contextCount: orZero(u16("Context structures")),
@@ -301,7 +301,7 @@ export const ArmProcessor = sequence("ARM Processor Error", "UEFI 2.11 N.2.4.4",
   errorInfos: list(ArmErrorInfo, "Processor error information", ref("errorInfoCount")),
   contexts: list(ArmContext, "Processor context", ref("contextCount")),
   vendorInformation: blob("The vendor's own, to the end of the section"),
-});
+}));
 export type ArmProcessor = Parsed<typeof ArmProcessor>;
 export type ArmProcessorInput = Encodable<typeof ArmProcessor>;
 

@@ -76,7 +76,7 @@ export const ARM_RAS_SERR = {
 const UNCORRECTED_TYPE = { uncontainable: 0, unrecoverable: 1, latent: [2, "latent or restartable"], signaled: [3, "signaled or recoverable"] } as const;
 const CORRECTED_TYPE = { none: 0, transient: 1, notSpecified: [2, "at least one"], persistent: 3 } as const;
 
-export const ArmRasErrorRecord = struct("ARM RAS Error Record", 72, SOURCE, {
+export const ArmRasErrorRecord = struct("ARM RAS Error Record", 72, SOURCE, () => ({
   recordIndex: orZero(u32("Index of the record in its node")),
   rasRevision: orZero(hex(u8("RAS extension: revision in bits 7:4, architecture version in bits 3:0"))),
   reserved: reserved(3),
@@ -108,9 +108,9 @@ export const ArmRasErrorRecord = struct("ARM RAS Error Record", 72, SOURCE, {
   misc1: orZero(u64("ERR<n>MISC1")),
   misc2: orZero(u64("ERR<n>MISC2, from RAS revision 1 on")),
   misc3: orZero(u64("ERR<n>MISC3, from RAS revision 1 on")),
-});
+}));
 
-const AuxiliaryContext = sequence("ARM RAS Auxiliary Context", SOURCE, {
+const AuxiliaryContext = sequence("ARM RAS Auxiliary Context", SOURCE, () => ({
   length: orZero(u32("Bytes of the context with its registers")),
   scope: bits(1, "Meaning of the addresses", { local: 0 }),
   reserved1: reserved(1),
@@ -122,9 +122,9 @@ const AuxiliaryContext = sequence("ARM RAS Auxiliary Context", SOURCE, {
     "Registers",
     ref("registerCount"),
   ),
-});
+}));
 
-const AuxiliaryData = sequence("ARM RAS Auxiliary Data", SOURCE, {
+const AuxiliaryData = sequence("ARM RAS Auxiliary Data", SOURCE, () => ({
   version: orZero(u8("Version of this structure, 1")),
   reserved1: reserved(1),
   contextCount: orZero(u16("Contexts")),
@@ -142,9 +142,9 @@ const AuxiliaryData = sequence("ARM RAS Auxiliary Data", SOURCE, {
     "Key-value pairs",
     ref("keyValueCount"),
   ),
-});
+}));
 
-export const ArmRasNode = sequence("ARM RAS Node Error", SOURCE, {
+export const ArmRasNode = sequence("ARM RAS Node Error", SOURCE, () => ({
   revision: orZero(u32("Revision of this structure, 1")),
   componentType: oneOf(1, "Kind of component, as in the AEST table", ARM_RAS_COMPONENT),
   reserved1: reserved(3),
@@ -205,7 +205,7 @@ export const ArmRasNode = sequence("ARM RAS Node Error", SOURCE, {
   records: list(ArmRasErrorRecord, "Error records", ref("recordCount")),
   beforeAuxiliary: gap(ref("auxiliaryOffset")),
   auxiliary: list(AuxiliaryData, "Auxiliary data: one block or none", ref("auxiliaryOffset", { most: 1 })),
-});
+}));
 export type ArmRasNode = Parsed<typeof ArmRasNode>;
 export type ArmRasNodeInput = Encodable<typeof ArmRasNode>;
 

@@ -5,7 +5,7 @@ const SOURCE = "UEFI 2.11 N.2.4.4.2";
 const r32 = () => hex(u32("32-bit register"));
 const r64 = () => u64("64-bit register");
 
-export const ArmAarch32GeneralRegisters = struct("AArch32 General Purpose Registers", 64, SOURCE, {
+export const ArmAarch32GeneralRegisters = struct("AArch32 General Purpose Registers", 64, SOURCE, () => ({
   r0: r32(),
   r1: r32(),
   r2: r32(),
@@ -22,9 +22,9 @@ export const ArmAarch32GeneralRegisters = struct("AArch32 General Purpose Regist
   r13: r32(),
   r14: r32(),
   r15: r32(),
-});
+}));
 
-export const ArmAarch32El1Registers = struct("AArch32 EL1 Context Registers", 96, SOURCE, {
+export const ArmAarch32El1Registers = struct("AArch32 EL1 Context Registers", 96, SOURCE, () => ({
   dfar: r32(),
   dfsr: r32(),
   ifar: r32(),
@@ -49,9 +49,9 @@ export const ArmAarch32El1Registers = struct("AArch32 EL1 Context Registers", 96
   ttbr0: r32(),
   ttbr1: r32(),
   dacr: r32(),
-});
+}));
 
-export const ArmAarch32El2Registers = struct("AArch32 EL2 Context Registers", 64, SOURCE, {
+export const ArmAarch32El2Registers = struct("AArch32 EL2 Context Registers", 64, SOURCE, () => ({
   elr_hyp: r32(),
   hamair0: r32(),
   hamair1: r32(),
@@ -68,11 +68,11 @@ export const ArmAarch32El2Registers = struct("AArch32 EL2 Context Registers", 64
   vtcr: r32(),
   vttbr: r32(),
   dacr32_el2: r32(),
-});
+}));
 
-export const ArmAarch32SecureRegisters = struct("AArch32 Secure Context Registers", 8, SOURCE, { sctlr_s: r32(), spsr_mon: r32() });
+export const ArmAarch32SecureRegisters = struct("AArch32 Secure Context Registers", 8, SOURCE, () => ({ sctlr_s: r32(), spsr_mon: r32() }));
 
-export const ArmAarch64GeneralRegisters = struct("AArch64 General Purpose Registers", 256, SOURCE, {
+export const ArmAarch64GeneralRegisters = struct("AArch64 General Purpose Registers", 256, SOURCE, () => ({
   x0: r64(),
   x1: r64(),
   x2: r64(),
@@ -105,9 +105,9 @@ export const ArmAarch64GeneralRegisters = struct("AArch64 General Purpose Regist
   x29: r64(),
   x30: r64(),
   sp: r64(),
-});
+}));
 
-export const ArmAarch64El1Registers = struct("AArch64 EL1 Context Registers", 136, SOURCE, {
+export const ArmAarch64El1Registers = struct("AArch64 EL1 Context Registers", 136, SOURCE, () => ({
   elr_el1: r64(),
   esr_el1: r64(),
   far_el1: r64(),
@@ -125,9 +125,9 @@ export const ArmAarch64El1Registers = struct("AArch64 EL1 Context Registers", 13
   tpidrro_el0: r64(),
   ttbr0_el1: r64(),
   ttbr1_el1: r64(),
-});
+}));
 
-export const ArmAarch64El2Registers = struct("AArch64 EL2 Context Registers", 120, SOURCE, {
+export const ArmAarch64El2Registers = struct("AArch64 EL2 Context Registers", 120, SOURCE, () => ({
   elr_el2: r64(),
   esr_el2: r64(),
   far_el2: r64(),
@@ -143,9 +143,9 @@ export const ArmAarch64El2Registers = struct("AArch64 EL2 Context Registers", 12
   ttbr0_el2: r64(),
   vtcr_el2: r64(),
   vttbr_el2: r64(),
-});
+}));
 
-export const ArmAarch64El3Registers = struct("AArch64 EL3 Context Registers", 80, SOURCE, {
+export const ArmAarch64El3Registers = struct("AArch64 EL3 Context Registers", 80, SOURCE, () => ({
   elr_el3: r64(),
   esr_el3: r64(),
   far_el3: r64(),
@@ -156,22 +156,22 @@ export const ArmAarch64El3Registers = struct("AArch64 EL3 Context Registers", 80
   tcr_el3: r64(),
   tpidr_el3: r64(),
   ttbr0_el3: r64(),
-});
+}));
 
-const SystemRegister = struct("System Register", 10, SOURCE, {
+const SystemRegister = struct("System Register", 10, SOURCE, () => ({
   encoding: bits(2, "How MRS and MSR name the register", { op2: [0, 3], crm: [3, 4], crn: [7, 4], op1: [11, 3], o0: [14, 1] }),
   value: r64(),
-});
-export const ArmSystemRegisters = sequence("Miscellaneous System Registers", SOURCE, {
+}));
+export const ArmSystemRegisters = sequence("Miscellaneous System Registers", SOURCE, () => ({
   registers: list(SystemRegister, "Registers by their MRS encoding"),
-});
+}));
 
-const Wide = struct("128-bit Register", 16, SOURCE, { low: u64("Low half"), high: u64("High half") });
-export const ArmAarch64WideRegisters = struct("AArch64 128-bit Registers", 96, `${SOURCE}; all ones: not valid`, {
+const Wide = struct("128-bit Register", 16, SOURCE, () => ({ low: u64("Low half"), high: u64("High half") }));
+export const ArmAarch64WideRegisters = struct("AArch64 128-bit Registers", 96, `${SOURCE}; all ones: not valid`, () => ({
   ttbr0_el1: Wide,
   ttbr0_el2: Wide,
   ttbr0_el3: Wide,
   ttbr1_el1: Wide,
   ttbr1_el2: Wide,
   vttbr_el2: Wide,
-});
+}));

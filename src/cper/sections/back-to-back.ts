@@ -25,13 +25,16 @@ export function backToBackReader<L extends Layout<unknown, "required", { readonl
   layout: L,
   context: Layout<C>,
 ) {
-  const { padding: _padding, ...fields } = (context as unknown as SequenceNode).fields;
-  const name = (context as unknown as SequenceNode).name;
-  const Contexts = sequence("Contexts", "UEFI 2.11 N.2.4, without padding", {
+  const { name } = context as unknown as SequenceNode;
+  const fields = () => {
+    const { padding: _padding, ...others } = (context as unknown as SequenceNode).fields;
+    return others as never;
+  };
+  const Contexts = sequence("Contexts", "UEFI 2.11 N.2.4, without padding", () => ({
     count: u16("Context structures"),
-    contexts: list(sequence(name, "without padding", fields as never), "Processor context", ref("count")),
+    contexts: list(sequence(name, "without padding", fields), "Processor context", ref("count")),
     rest: blob("What follows"),
-  });
+  }));
   const read = (body: Parsed<L>, count: number): BackToBack<C> => {
     const { contexts: _contexts, vendorInformation: _vendor, trailing: _trailing, ...before } = body as Record<string, unknown>;
     const whole = encode(layout, body as never);

@@ -20,7 +20,7 @@ const RECORD_TYPE = {
   mca: [0x3e, "machine check banks"],
 } as const;
 
-export const CrashLogHeader = struct("Intel Crash Log Header", 8, SOURCE, {
+export const CrashLogHeader = struct("Intel Crash Log Header", 8, SOURCE, () => ({
   version: bits(4, "What the record is", {
     revision: [0, 8],
     headerType: [8, 4],
@@ -31,17 +31,17 @@ export const CrashLogHeader = struct("Intel Crash Log Header", 8, SOURCE, {
   }),
   size: u16("Double words of the record; bytes for cores of older products"),
   extendedSize: u16("Double words more"),
-});
+}));
 /** Header types from 2 on go on with the time and the reason. */
-export const CrashLogReason = sequence("Intel Crash Log Reason", SOURCE, {
+export const CrashLogReason = sequence("Intel Crash Log Reason", SOURCE, () => ({
   timestamp: u64("Time stamp counter"),
   agentVersion: hex(u32("Version of the agent that collected it")),
   reason: hex(u32("Why it was collected")),
-});
-export const CrashLogCompletion = sequence("Intel Crash Log Completion", SOURCE, {
+}));
+export const CrashLogCompletion = sequence("Intel Crash Log Completion", SOURCE, () => ({
   completion: bits(4, "Whether the collection was complete", { complete: 31 }),
-});
-export const CrashLogDie = sequence("Intel Crash Log Die", SOURCE, { die: u8("Die"), socket: u8("Processor socket") });
+}));
+export const CrashLogDie = sequence("Intel Crash Log Die", SOURCE, () => ({ die: u8("Die"), socket: u8("Processor socket") }));
 const BY_HEADER_TYPE: Readonly<Record<number, typeof CrashLogCompletion | typeof CrashLogDie>> = {
   3: CrashLogCompletion,
   5: CrashLogCompletion,

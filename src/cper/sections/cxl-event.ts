@@ -27,7 +27,7 @@ import {
 } from "../../layout/index.ts";
 import { flagWords, known, pciAddress, pciIds, phrase } from "./words.ts";
 
-const CxlComponentId = struct("CXL Component Id", 12, "UEFI 2.11 N.2.14", {
+const CxlComponentId = struct("CXL Component Id", 12, "UEFI 2.11 N.2.14", () => ({
   vendorId: orZero(hex(u16("Vendor"))),
   deviceId: orZero(hex(u16("Device"))),
   function: orZero(hex(u8("Function"))),
@@ -36,7 +36,7 @@ const CxlComponentId = struct("CXL Component Id", 12, "UEFI 2.11 N.2.14", {
   segment: orZero(hex(u16("Segment"))),
   slot: bits(2, "Slot", { number: [3, 13] }),
   reserved: reserved(1),
-});
+}));
 /** The fields before the event record (UEFI 2.11 N.2.14). */
 const FRAME = {
   length: ownLength("Bytes of the whole section"),
@@ -48,7 +48,7 @@ const FRAME = {
 const SEVERITIES = { informational: 0, warning: 1, failure: 2, fatal: 3 } as const;
 
 /** The common event record without the GUID that names its kind: that is the section type (CXL 3.2, 8.2.10.2.1). */
-export const CxlEventHeader = struct("CXL Common Event Record", 32, "CXL 3.2, 8.2.10.2.1", {
+export const CxlEventHeader = struct("CXL Common Event Record", 32, "CXL 3.2, 8.2.10.2.1", () => ({
   recordLength: initially(u8("Bytes of the event record with its GUID, 128"), 128),
   flags: bits(3, "Event record flags", {
     severity: { at: [0, 2], names: SEVERITIES },
@@ -70,7 +70,7 @@ export const CxlEventHeader = struct("CXL Common Event Record", 32, "CXL 3.2, 8.
   logicalDeviceId: orZero(u16("Logical device the event concerns")),
   headId: orZero(u8("Head of a multi-headed device")),
   reserved: reserved(11),
-});
+}));
 
 /** The device's own address, in units of 64 bytes: the low bits are flags (`cxlAddressFlags`). */
 const physicalAddress = () => orZero(u64("Device physical address in bits 63:6; bit 0 volatile memory, bit 1 not repairable"));
@@ -98,7 +98,7 @@ const GENERAL_MEDIA_SUBTYPE = {
 } as const;
 const componentId = () => orZero(bytes(16, "Component identifier: PLDM or the vendor's"));
 
-export const CxlGeneralMediaEvent = struct("CXL General Media Event", 112, "CXL 3.2, 8.2.10.2.1.1", {
+export const CxlGeneralMediaEvent = struct("CXL General Media Event", 112, "CXL 3.2, 8.2.10.2.1.1", () => ({
   header: orZero(CxlEventHeader),
   physicalAddress: physicalAddress(),
   descriptor: bits(1, "Memory event descriptor", MEMORY_EVENT_DESCRIPTOR),
@@ -123,9 +123,9 @@ export const CxlGeneralMediaEvent = struct("CXL General Media Event", 112, "CXL 
   correctedCount: orZero(u24("Corrected memory errors at the event")),
   subtype: orZero(oneOf(1, "More of the kind of event", GENERAL_MEDIA_SUBTYPE)),
   reserved: reserved(41),
-});
+}));
 
-export const CxlDramEvent = struct("CXL DRAM Event", 112, "CXL 3.2, 8.2.10.2.1.2", {
+export const CxlDramEvent = struct("CXL DRAM Event", 112, "CXL 3.2, 8.2.10.2.1.2", () => ({
   header: orZero(CxlEventHeader),
   physicalAddress: physicalAddress(),
   descriptor: bits(1, "Memory event descriptor", MEMORY_EVENT_DESCRIPTOR),
@@ -168,9 +168,9 @@ export const CxlDramEvent = struct("CXL DRAM Event", 112, "CXL 3.2, 8.2.10.2.1.2
   correctedCount: orZero(u24("Corrected volatile memory errors at the event")),
   subtype: orZero(oneOf(1, "More of the kind of event", GENERAL_MEDIA_SUBTYPE)),
   reserved: reserved(1),
-});
+}));
 
-export const CxlHealthInfo = struct("CXL Device Health Information", 18, "CXL 3.2, 8.2.10.9.3.1", {
+export const CxlHealthInfo = struct("CXL Device Health Information", 18, "CXL 3.2, 8.2.10.9.3.1", () => ({
   healthStatus: bits(1, "Health", { maintenanceNeeded: 0, performanceDegraded: 1, hardwareReplacementNeeded: 2, memoryCapacityDegraded: 3 }),
   mediaStatus: orZero(
     oneOf(1, "Media", {
@@ -197,9 +197,9 @@ export const CxlHealthInfo = struct("CXL Device Health Information", 18, "CXL 3.
   dirtyShutdowns: orZero(u32("Dirty shutdowns")),
   correctedVolatileErrors: orZero(u32("Corrected errors in volatile memory")),
   correctedPersistentErrors: orZero(u32("Corrected errors in persistent memory")),
-});
+}));
 
-export const CxlMemoryModuleEvent = struct("CXL Memory Module Event", 112, "CXL 3.2, 8.2.10.2.1.3", {
+export const CxlMemoryModuleEvent = struct("CXL Memory Module Event", 112, "CXL 3.2, 8.2.10.2.1.3", () => ({
   header: orZero(CxlEventHeader),
   eventType: orZero(
     oneOf(1, "Kind of event", {
@@ -226,9 +226,9 @@ export const CxlMemoryModuleEvent = struct("CXL Memory Module Event", 112, "CXL 
     }),
   ),
   reserved: reserved(42),
-});
+}));
 
-export const CxlMemorySparingEvent = struct("CXL Memory Sparing Event", 112, "CXL 3.2, 8.2.10.2.1.4", {
+export const CxlMemorySparingEvent = struct("CXL Memory Sparing Event", 112, "CXL 3.2, 8.2.10.2.1.4", () => ({
   header: orZero(CxlEventHeader),
   maintenanceClass: orZero(u8("Repeats the header's")),
   maintenanceSubclass: orZero(u8("Repeats the header's")),
@@ -258,19 +258,19 @@ export const CxlMemorySparingEvent = struct("CXL Memory Sparing Event", 112, "CX
   componentId: componentId(),
   subChannel: orZero(u8("Sub-channel")),
   reserved2: reserved(37),
-});
+}));
 
 const otherEvent = (title: string) =>
-  sequence(title, "UEFI 2.11 N.2.14; the data as the CXL specification defines it", {
+  sequence(title, "UEFI 2.11 N.2.14; the data as the CXL specification defines it", () => ({
     ...FRAME,
     event: orZero(CxlEventHeader),
     data: blob("Data of this kind of event"),
-  });
+  }));
 
-export const CxlGeneralMedia = sequence("CXL General Media Event Section", "UEFI 2.11 N.2.14", { ...FRAME, event: orZero(CxlGeneralMediaEvent) });
-export const CxlDram = sequence("CXL DRAM Event Section", "UEFI 2.11 N.2.14", { ...FRAME, event: orZero(CxlDramEvent) });
-export const CxlMemoryModule = sequence("CXL Memory Module Event Section", "UEFI 2.11 N.2.14", { ...FRAME, event: orZero(CxlMemoryModuleEvent) });
-export const CxlMemorySparing = sequence("CXL Memory Sparing Event Section", "UEFI 2.11 N.2.14", { ...FRAME, event: orZero(CxlMemorySparingEvent) });
+export const CxlGeneralMedia = sequence("CXL General Media Event Section", "UEFI 2.11 N.2.14", () => ({ ...FRAME, event: orZero(CxlGeneralMediaEvent) }));
+export const CxlDram = sequence("CXL DRAM Event Section", "UEFI 2.11 N.2.14", () => ({ ...FRAME, event: orZero(CxlDramEvent) }));
+export const CxlMemoryModule = sequence("CXL Memory Module Event Section", "UEFI 2.11 N.2.14", () => ({ ...FRAME, event: orZero(CxlMemoryModuleEvent) }));
+export const CxlMemorySparing = sequence("CXL Memory Sparing Event Section", "UEFI 2.11 N.2.14", () => ({ ...FRAME, event: orZero(CxlMemorySparingEvent) }));
 export const CxlPhysicalSwitch = otherEvent("CXL Physical Switch Event Section");
 export const CxlVirtualSwitch = otherEvent("CXL Virtual Switch Event Section");
 export const CxlMldPort = otherEvent("CXL MLD Port Event Section");

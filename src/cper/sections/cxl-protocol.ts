@@ -39,14 +39,14 @@ export const CXL_AGENT_TYPE = {
   upstreamSwitchPort: [7, "CXL upstream switch port"],
 } as const;
 
-export const CxlAgentAddress = struct("CXL Agent Address", 8, "UEFI 2.11 N.2.13", {
+export const CxlAgentAddress = struct("CXL Agent Address", 8, "UEFI 2.11 N.2.13", () => ({
   function: orZero(hex(u8("Function"))),
   device: orZero(hex(u8("Device"))),
   bus: orZero(hex(u8("Bus"))),
   segment: orZero(hex(u16("Segment"))),
   reserved: reserved(3),
-});
-export const CxlRcrbAddress = struct("CXL RCRB Address", 8, "UEFI 2.11 N.2.13", { rcrbBase: u64("Base address of the root complex register block") });
+}));
+export const CxlRcrbAddress = struct("CXL RCRB Address", 8, "UEFI 2.11 N.2.13", () => ({ rcrbBase: u64("Base address of the root complex register block") }));
 
 /** Bits of the CXL uncorrectable error status, mask and severity registers (CXL 3.1, 8.2.4.17.1). */
 export const CXL_UNCORRECTABLE_ERROR = {
@@ -77,7 +77,7 @@ export const CXL_CORRECTABLE_ERROR = {
   physicalLayerError: 6,
 } as const;
 
-export const CxlRasCapability = struct("CXL RAS Capability", 88, "CXL 3.1, 8.2.4.17", {
+export const CxlRasCapability = struct("CXL RAS Capability", 88, "CXL 3.1, 8.2.4.17", () => ({
   uncorrectableStatus: bits(4, "Uncorrectable errors that occurred", CXL_UNCORRECTABLE_ERROR),
   uncorrectableMask: bits(4, "Uncorrectable errors that are not reported", CXL_UNCORRECTABLE_ERROR),
   uncorrectableSeverity: bits(4, "Uncorrectable errors that are fatal", CXL_UNCORRECTABLE_ERROR),
@@ -85,7 +85,7 @@ export const CxlRasCapability = struct("CXL RAS Capability", 88, "CXL 3.1, 8.2.4
   correctableMask: bits(4, "Correctable errors that are not reported", CXL_CORRECTABLE_ERROR),
   control: bits(4, "Error capabilities and control", { firstErrorPointer: [0, 6], multipleHeaderRecordingCapable: 9, poisonEnabled: 13 }),
   headerLog: orZero(array(16, hex(u32("Four bytes of the header, the first in bits 31:24")), "Header of the message that caused the first error")),
-});
+}));
 
 /** Ids of CXL designated vendor-specific capabilities, vendor 1e98 (CXL 3.1, table 8-2). */
 const CXL_DVSEC_ID = {
@@ -100,17 +100,17 @@ const CXL_DVSEC_ID = {
   testCapability: [10, "PCIe DVSEC for test capability"],
 } as const;
 
-export const CxlDvsec = sequence("CXL DVSEC", "PCI Express 6.2, 7.9.6; CXL 3.1, 8.1", {
+export const CxlDvsec = sequence("CXL DVSEC", "PCI Express 6.2, 7.9.6; CXL 3.1, 8.1", () => ({
   capabilityHeader: bits(4, "Extended capability header", { id: [0, 16], version: [16, 4], next: [20, 12] }),
   vendorHeader: bits(4, "Designated vendor-specific header 1", { vendorId: [0, 16], revision: [16, 4], length: [20, 12] }),
   dvsecId: oneOf(2, "Designated vendor-specific header 2", CXL_DVSEC_ID),
   registers: blob("Registers of the capability"),
-});
+}));
 
 const addressed = { rcd: CxlAgentAddress, device: CxlAgentAddress, logicalDevice: CxlAgentAddress, fmLogicalDevice: CxlAgentAddress };
 const ports = { rootPort: CxlAgentAddress, downstreamSwitchPort: CxlAgentAddress, upstreamSwitchPort: CxlAgentAddress };
 
-const CxlDeviceId = struct("CXL Device Id", 16, "UEFI 2.11 N.2.13", {
+const CxlDeviceId = struct("CXL Device Id", 16, "UEFI 2.11 N.2.13", () => ({
   vendorId: orZero(hex(u16("Vendor"))),
   deviceId: orZero(hex(u16("Device"))),
   subsystemVendorId: orZero(hex(u16("Subsystem vendor"))),
@@ -118,8 +118,8 @@ const CxlDeviceId = struct("CXL Device Id", 16, "UEFI 2.11 N.2.13", {
   classCode: orZero(hex(u16("Class and subclass"))),
   slot: bits(2, "Slot", { number: [3, 13] }),
   reserved: reserved(4),
-});
-export const CxlProtocol = sequence("CXL Protocol Error", "UEFI 2.11 N.2.13", {
+}));
+export const CxlProtocol = sequence("CXL Protocol Error", "UEFI 2.11 N.2.13", () => ({
   validation: bits(8, "Which fields hold data", {
     agentType: 0,
     agentAddress: 1,
@@ -144,7 +144,7 @@ export const CxlProtocol = sequence("CXL Protocol Error", "UEFI 2.11 N.2.13", {
   reserved2: reserved(4),
   dvsec: initially(window(ref("dvsecLength"), CxlDvsec), undefined as never),
   errorLog: initially(window(ref("errorLogLength"), CxlRasCapability), undefined as never),
-});
+}));
 export type CxlProtocol = Parsed<typeof CxlProtocol>;
 export type CxlProtocolInput = Encodable<typeof CxlProtocol>;
 

@@ -34,7 +34,7 @@ export const DMAR_FAULT_REASON = {
   commandBufferAccessError: [11, "access to the command buffer failed"],
 } as const;
 
-export const DmarGeneric = struct("DMAr Generic Error", 32, "UEFI 2.11 N.2.11.1", {
+export const DmarGeneric = struct("DMAr Generic Error", 32, "UEFI 2.11 N.2.11.1", () => ({
   requesterId: orZero(hex(u16("Bus, device and function of the fault"))),
   segment: orZero(hex(u16("PCI segment of the device"))),
   faultReason: oneOf(1, "Why the access failed", DMAR_FAULT_REASON),
@@ -44,7 +44,7 @@ export const DmarGeneric = struct("DMAr Generic Error", 32, "UEFI 2.11 N.2.11.1"
   architecture: oneOf(1, "Architecture of the remapping unit", { vtd: [1, "VT-d"], iommu: [2, "IOMMU"] }),
   deviceAddress: orZero(u64("Device virtual address of the faulted request")),
   reserved: reserved(16),
-});
+}));
 export type DmarGeneric = Parsed<typeof DmarGeneric>;
 export type DmarGenericInput = Encodable<typeof DmarGeneric>;
 
@@ -69,7 +69,7 @@ const VTD_GLOBAL = {
   translation: 31,
 } as const;
 
-const VtdFaultRecord = struct("VT-d Fault Record", 16, "Intel VT-d 4.1, 11.4.13", {
+const VtdFaultRecord = struct("VT-d Fault Record", 16, "Intel VT-d 4.1, 11.4.13", () => ({
   faultInformation: orZero(u64("Page of the fault in bits 63:12")),
   source: bits(8, "Origin and reason", {
     sourceId: [0, 16],
@@ -83,8 +83,8 @@ const VtdFaultRecord = struct("VT-d Fault Record", 16, "Intel VT-d 4.1, 11.4.13"
     type1: 62,
     fault: 63,
   }),
-});
-export const VtdDmar = struct("VT-d DMAr Error", 144, "UEFI 2.11 N.2.11.2; registers as in Intel VT-d 4.1 chapter 11", {
+}));
+export const VtdDmar = struct("VT-d DMAr Error", 144, "UEFI 2.11 N.2.11.2; registers as in Intel VT-d 4.1 chapter 11", () => ({
   version: bits(1, "Version register", { minor: [0, 4], major: [4, 4] }),
   revision: orZero(u8("Revision of the remapping reporting structure")),
   oemId: orZero(text(6, "OEM id of that structure")),
@@ -161,7 +161,7 @@ export const VtdDmar = struct("VT-d DMAr Error", 144, "UEFI 2.11 N.2.11.2; regis
   rootEntry: orZero(bytes(16, "Root table entry of the requester")),
   contextEntry: orZero(bytes(16, "Context table entry of the requester")),
   ...PAGE_TABLE,
-});
+}));
 export type VtdDmar = Parsed<typeof VtdDmar>;
 export type VtdDmarInput = Encodable<typeof VtdDmar>;
 
@@ -177,7 +177,7 @@ const IOMMU_EVENT = {
   invalidPprRequest: [9, "invalid PPR request"],
   eventCounterZero: 10,
 } as const;
-const IommuEventLogEntry = struct("IOMMU Event Log Entry", 16, "AMD 48882, 2.5", {
+const IommuEventLogEntry = struct("IOMMU Event Log Entry", 16, "AMD 48882, 2.5", () => ({
   event: bits(8, "What happened; bits 59:32 depend on the event", {
     deviceId: [0, 16],
     pasidHigh: [16, 4],
@@ -188,8 +188,8 @@ const IommuEventLogEntry = struct("IOMMU Event Log Entry", 16, "AMD 48882, 2.5",
     },
   }),
   address: orZero(u64("Address of the event")),
-});
-export const IommuDmar = struct("IOMMU DMAr Error", 144, "UEFI 2.11 N.2.11.3; registers as in AMD I/O Virtualization Technology (48882)", {
+}));
+export const IommuDmar = struct("IOMMU DMAr Error", 144, "UEFI 2.11 N.2.11.3; registers as in AMD I/O Virtualization Technology (48882)", () => ({
   revision: orZero(u8("Revision of the IOMMU specification")),
   reserved1: reserved(7),
   control: bits(8, "Control register", {
@@ -228,7 +228,7 @@ export const IommuDmar = struct("IOMMU DMAr Error", 144, "UEFI 2.11 N.2.11.3; re
   reserved3: reserved(16),
   deviceTableEntry: orZero(array(4, u64("Eight bytes of the entry"), "Device table entry of the requester")),
   ...PAGE_TABLE,
-});
+}));
 export type IommuDmar = Parsed<typeof IommuDmar>;
 export type IommuDmarInput = Encodable<typeof IommuDmar>;
 

@@ -24,21 +24,21 @@ export const FIRMWARE_RECORD_TYPE = {
   socType2: [2, "SoC firmware error record type 2"],
 } as const;
 
-const Extension = sequence("Firmware Error Record Extension", "UEFI 2.11 N.2.10", {
+const Extension = sequence("Firmware Error Record Extension", "UEFI 2.11 N.2.10", () => ({
   recordGuid: orZero(guid("Names the record, and its layout for SoC type 2")),
   record: blob("The vendor's record"),
-});
+}));
 
 export const FirmwareErrorRecordReference = sequence(
   "Firmware Error Record Reference",
   "UEFI 2.11 N.2.10; the specification's table gives 7 bytes to the reserved field, of which 6 fit",
-  {
+  () => ({
     errorRecordType: oneOf(1, "Kind of the firmware's record", FIRMWARE_RECORD_TYPE),
     revision: u8("Revision of this header: 0 ends after the record id, 2 is the present one"),
     reserved: reserved(6),
     recordId: orZero(u64("Identifies the record in revision 0; null from revision 1 on")),
     extension: choice(ref("revision"), "What follows the record id", { 0: Extension, 1: Extension, 2: Extension }),
-  },
+  }),
 );
 export type FirmwareErrorRecordReference = Parsed<typeof FirmwareErrorRecordReference>;
 export type FirmwareErrorRecordReferenceInput = Encodable<typeof FirmwareErrorRecordReference>;

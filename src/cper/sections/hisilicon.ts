@@ -42,8 +42,8 @@ const TYPE1_MODULE = numbered({ MN: 0, PLL: 1, SLLC: 2, AA: 3, SIOE: 4, POE: 5, 
 const TYPE2_MODULE = numbered({ SMMU: 0, HHA: 1, PA: 2, HLLC: 3, DDRC: 4, L3TAG: 5, L3DATA: 6 });
 const PCIE_SUBMODULE = numbered({ AP: 0, TL: 1, MAC: 2, DL: 3, SDI: 4 });
 
-const Register = struct("Register", 4, COMMON, { value: hex(u32("Value")) });
-export const HisiliconCommon = sequence("HiSilicon Error", COMMON, {
+const Register = struct("Register", 4, COMMON, () => ({ value: hex(u32("Value")) }));
+export const HisiliconCommon = sequence("HiSilicon Error", COMMON, () => ({
   validation: bits(4, "Which fields hold data", {
     socId: 0,
     socketId: 1,
@@ -83,7 +83,7 @@ export const HisiliconCommon = sequence("HiSilicon Error", COMMON, {
   reserved: reserved(3),
   registerBytes: orZero(u32("Bytes of registers")),
   registers: window(ref("registerBytes"), list(Register, "Registers")),
-});
+}));
 export type HisiliconCommon = Parsed<typeof HisiliconCommon>;
 
 /** What both HIP08 forms begin with; `more` are the validation bits of what follows. */
@@ -99,7 +99,7 @@ const hip08Start = <const M extends Names, const V extends Readonly<Record<strin
     severity: orZero(oneOf(1, "Severity", SEVERITY)),
     reserved: reserved(1),
   }) as const;
-export const Hip08Type1 = struct("HiSilicon HIP08 Type 1", 40, HIP08, {
+export const Hip08Type1 = struct("HiSilicon HIP08 Type 1", 40, HIP08, () => ({
   ...hip08Start(TYPE1_MODULE, { misc0: 6, misc1: 7, misc2: 8, misc3: 9, misc4: 10, address: 11 }),
   misc0: orZero(hex(u32("Misc 0"))),
   misc1: orZero(hex(u32("Misc 1"))),
@@ -107,9 +107,9 @@ export const Hip08Type1 = struct("HiSilicon HIP08 Type 1", 40, HIP08, {
   misc3: orZero(hex(u32("Misc 3"))),
   misc4: orZero(hex(u32("Misc 4"))),
   address: orZero(u64("Address")),
-});
+}));
 export type Hip08Type1 = Parsed<typeof Hip08Type1>;
-export const Hip08Type2 = struct("HiSilicon HIP08 Type 2", 60, HIP08, {
+export const Hip08Type2 = struct("HiSilicon HIP08 Type 2", 60, HIP08, () => ({
   ...hip08Start(TYPE2_MODULE, { fr: 6, ctrl: 7, status: 8, address: 9, misc0: 10, misc1: 11 }),
   fr: orZero(u64("ERR<n>FR, features")),
   ctrl: orZero(u64("ERR<n>CTLR, control")),
@@ -117,14 +117,14 @@ export const Hip08Type2 = struct("HiSilicon HIP08 Type 2", 60, HIP08, {
   address: orZero(u64("ERR<n>ADDR, address")),
   misc0: orZero(u64("ERR<n>MISC0")),
   misc1: orZero(u64("ERR<n>MISC1")),
-});
+}));
 export type Hip08Type2 = Parsed<typeof Hip08Type2>;
 
 const PCIE_REGISTERS = 33;
 const FIRST_REGISTER_BIT = 9;
 const register = (i: number) => orZero(hex(u32(`Register ${i}`)));
 const registerNumbers = Array.from({ length: PCIE_REGISTERS }, (_, i) => i);
-export const Hip08PcieLocal = struct("HiSilicon HIP08 PCIe Local", 152, HIP08, {
+export const Hip08PcieLocal = struct("HiSilicon HIP08 PCIe Local", 152, HIP08, () => ({
   validation: bits(8, "Which fields hold data", {
     version: 0,
     socId: 1,
@@ -148,7 +148,7 @@ export const Hip08PcieLocal = struct("HiSilicon HIP08 PCIe Local", 152, HIP08, {
   errorType: orZero(u16("Kind of error")),
   reserved: reserved(2),
   ...(Object.fromEntries(registerNumbers.map((i) => [`misc${i}`, register(i)])) as { readonly [name: `misc${number}`]: ReturnType<typeof register> }),
-});
+}));
 export type Hip08PcieLocal = Parsed<typeof Hip08PcieLocal>;
 
 /** Words of the valid ones among the fields all four sections know. */

@@ -72,17 +72,17 @@ const checkFields = <O extends Readonly<Record<string, number | readonly [number
     overflow: 13,
   }) as const;
 
-export const CacheCheck = struct("IA32/X64 Cache Check", 8, "UEFI 2.11 N.2.4.2.1", {
+export const CacheCheck = struct("IA32/X64 Cache Check", 8, "UEFI 2.11 N.2.4.2.1", () => ({
   validation: bits(2, "Which parts hold data", COMMON_VALIDATION),
   details: bits(2, "What the cache reported", checkFields(CACHE_OPERATION)),
   reserved: reserved(4),
-});
-export const TlbCheck = struct("IA32/X64 TLB Check", 8, "UEFI 2.11 N.2.4.2.1", {
+}));
+export const TlbCheck = struct("IA32/X64 TLB Check", 8, "UEFI 2.11 N.2.4.2.1", () => ({
   validation: bits(2, "Which parts hold data", COMMON_VALIDATION),
   details: bits(2, "What the translation look-aside buffer reported", checkFields(TRANSFER_OPERATION)),
   reserved: reserved(4),
-});
-export const BusCheck = struct("IA32/X64 Bus Check", 8, "UEFI 2.11 N.2.4.2.1", {
+}));
+export const BusCheck = struct("IA32/X64 Bus Check", 8, "UEFI 2.11 N.2.4.2.1", () => ({
   validation: bits(2, "Which parts hold data", { ...COMMON_VALIDATION, participation: 8, timeOut: 9, addressSpace: 10 }),
   details: bits(2, "What the bus reported", {
     ...checkFields(TRANSFER_OPERATION),
@@ -100,8 +100,8 @@ export const BusCheck = struct("IA32/X64 Bus Check", 8, "UEFI 2.11 N.2.4.2.1", {
     timeOut: 0,
     addressSpace: { at: [1, 2], names: { memory: [0, "memory access"], reserved: 1, io: [2, "I/O"], other: [3, "other transaction"] } },
   }),
-});
-export const MicroArchitectureCheck = struct("IA32/X64 Micro-architecture Check", 8, "UEFI 2.11 N.2.4.2.1", {
+}));
+export const MicroArchitectureCheck = struct("IA32/X64 Micro-architecture Check", 8, "UEFI 2.11 N.2.4.2.1", () => ({
   validation: bits(2, "Which parts hold data", {
     errorType: 0,
     processorContextCorrupt: 1,
@@ -129,9 +129,9 @@ export const MicroArchitectureCheck = struct("IA32/X64 Micro-architecture Check"
     overflow: 7,
   }),
   reserved: reserved(4),
-});
+}));
 
-export const X86ErrorInfo = sequence("IA32/X64 Processor Error Information", "UEFI 2.11 N.2.4.2.1", {
+export const X86ErrorInfo = sequence("IA32/X64 Processor Error Information", "UEFI 2.11 N.2.4.2.1", () => ({
   errorType: guid("Kind of error: cache, TLB, bus or micro-architecture check", {
     [X86_ERROR_TYPE.cache]: "cache",
     [X86_ERROR_TYPE.tlb]: "TLB",
@@ -159,7 +159,7 @@ export const X86ErrorInfo = sequence("IA32/X64 Processor Error Information", "UE
   requestorIdentifier: orZero(u64("Who asked for it")),
   responderIdentifier: orZero(u64("Who answered it")),
   instructionPointer: orZero(u64("Instruction pointer when the error occurred")),
-});
+}));
 export type X86ErrorInfo = Parsed<typeof X86ErrorInfo>;
 
 export const X86_CONTEXT_TYPE = {
@@ -173,10 +173,10 @@ export const X86_CONTEXT_TYPE = {
   memoryMapped: [7, "memory mapped registers"],
 } as const;
 
-const Register32 = struct("32-bit Register", 4, "UEFI 2.11 N.2.4.2.2", { value: hex(u32("Value")) });
-const Register64 = struct("64-bit Register", 8, "UEFI 2.11 N.2.4.2.2", { value: u64("Value") });
+const Register32 = struct("32-bit Register", 4, "UEFI 2.11 N.2.4.2.2", () => ({ value: hex(u32("Value")) }));
+const Register64 = struct("64-bit Register", 8, "UEFI 2.11 N.2.4.2.2", () => ({ value: u64("Value") }));
 
-export const X86Context = sequence("IA32/X64 Processor Context Information", "UEFI 2.11 N.2.4.2.2", {
+export const X86Context = sequence("IA32/X64 Processor Context Information", "UEFI 2.11 N.2.4.2.2", () => ({
   contextType: oneOf(2, "Kind of registers", X86_CONTEXT_TYPE),
   arraySize: orZero(u16("Bytes of the register array")),
   msrAddress: orZero(hex(u32("First MSR, for MSR registers"))),
@@ -193,17 +193,17 @@ export const X86Context = sequence("IA32/X64 Processor Context Information", "UE
     }),
   ),
   padding: padding(16),
-});
+}));
 export type X86Context = Parsed<typeof X86Context>;
 
-const CpuidInformation = struct("CPUID Information", 48, "UEFI 2.11 N.2.4.2", {
+const CpuidInformation = struct("CPUID Information", 48, "UEFI 2.11 N.2.4.2", () => ({
   eax: orZero(u64("CPUID function 1 EAX")),
   ebx: orZero(u64("CPUID function 1 EBX")),
   ecx: orZero(u64("CPUID function 1 ECX")),
   edx: orZero(u64("CPUID function 1 EDX")),
   reserved: reserved(16),
-});
-export const Ia32x64Processor = sequence("IA32/X64 Processor Error", "UEFI 2.11 N.2.4.2", {
+}));
+export const Ia32x64Processor = sequence("IA32/X64 Processor Error", "UEFI 2.11 N.2.4.2", () => ({
   validation: bits(8, "Which fields hold data, and how many structures follow", {
     localApicId: 0,
     cpuid: 1,
@@ -214,7 +214,7 @@ export const Ia32x64Processor = sequence("IA32/X64 Processor Error", "UEFI 2.11 
   cpuid: orZero(CpuidInformation),
   errorInfos: list(X86ErrorInfo, "Processor error information", ref("validation.errorInfoCount")),
   contexts: list(X86Context, "Processor context", ref("validation.contextCount")),
-});
+}));
 export type Ia32x64Processor = Parsed<typeof Ia32x64Processor>;
 export type Ia32x64ProcessorInput = Encodable<typeof Ia32x64Processor>;
 

@@ -45,16 +45,16 @@ const head = {
   severity: orZero(oneOf(1, "Severity", SEVERITY)),
   reserved: reserved(3),
 } as const;
-const Register = struct("Register", 4, SOURCE, { value: hex(u32("Value")) });
+const Register = struct("Register", 4, SOURCE, () => ({ value: hex(u32("Value")) }));
 const tail = {
   extraBytes: orZero(u32("Bytes of further registers")),
   extraRegisters: window(ref("extraBytes"), list(Register, "Further registers")),
 } as const;
 
 const words = (name: string, count: number) =>
-  sequence(`Jaguar Micro ${name}`, SOURCE, { ...head, registers: orZero(array(count, hex(u32("Register")), "Registers of the unit")), ...tail });
+  sequence(`Jaguar Micro ${name}`, SOURCE, () => ({ ...head, registers: orZero(array(count, hex(u32("Register")), "Registers of the unit")), ...tail }));
 const doubleWords = (name: string, count: number) =>
-  sequence(`Jaguar Micro ${name}`, SOURCE, { ...head, registers: orZero(array(count, u64("Register"), "Registers of the unit")), ...tail });
+  sequence(`Jaguar Micro ${name}`, SOURCE, () => ({ ...head, registers: orZero(array(count, u64("Register"), "Registers of the unit")), ...tail }));
 
 export const JaguarMicroCommon = words("Error", 15);
 export const JaguarMicroSmmu = words("SMMU Error", 5);

@@ -3,14 +3,14 @@ import { blob, hex, orZero, type Parsed, parse, type SectionType, sequence, type
 import { inflate } from "../inflate.ts";
 import { type BankRegisters, bankSummary, bankTree, cpuModel, mcgCapabilityTree, mcgStatusTree } from "../machine-check/index.ts";
 
-export const LinuxMessages = sequence("Linux Kernel Messages", "Linux drivers/acpi/apei/erst.c", { text: blob("Kernel messages, UTF-8 or ASCII") });
-export const LinuxCompressedMessages = sequence("Linux Kernel Messages, compressed", "Linux drivers/acpi/apei/erst.c", {
+export const LinuxMessages = sequence("Linux Kernel Messages", "Linux drivers/acpi/apei/erst.c", () => ({ text: blob("Kernel messages, UTF-8 or ASCII") }));
+export const LinuxCompressedMessages = sequence("Linux Kernel Messages, compressed", "Linux drivers/acpi/apei/erst.c", () => ({
   compressed: blob("Kernel messages, in the form the kernel's pstore compression gives: raw deflate on recent ones"),
-});
+}));
 
 const SOURCE = "Linux include/uapi/asm/mce.h, struct mce";
 /** Fields were only ever added at the end, so that older kernels' records are shorter. */
-export const LinuxMachineCheck = sequence("Linux Machine Check", SOURCE, {
+export const LinuxMachineCheck = sequence("Linux Machine Check", SOURCE, () => ({
   status: u64("MCi_STATUS"),
   misc: orZero(u64("MCi_MISC")),
   address: orZero(u64("MCi_ADDR")),
@@ -32,10 +32,10 @@ export const LinuxMachineCheck = sequence("Linux Machine Check", SOURCE, {
   apicId: orZero(u32("Initial APIC id")),
   globalCapability: orZero(u64("MCG_CAP")),
   rest: blob("What newer kernels add: AMD SYND, IPID, PPIN, microcode version, flags, SYND1 and SYND2"),
-});
+}));
 export type LinuxMachineCheck = Parsed<typeof LinuxMachineCheck>;
 
-export const Newer = sequence("Linux Machine Check, newer fields", SOURCE, {
+export const Newer = sequence("Linux Machine Check, newer fields", SOURCE, () => ({
   syndrome: u64("MCA_SYND"),
   ipId: u64("MCA_IPID"),
   ppin: u64("Protected processor inventory number"),
@@ -44,7 +44,7 @@ export const Newer = sequence("Linux Machine Check, newer fields", SOURCE, {
   kernelFlags: u64("What handled the error"),
   syndrome1: u64("MCA_SYND1"),
   syndrome2: u64("MCA_SYND2"),
-});
+}));
 /** Numbers of the kernel's x86 vendors whose banks follow AMD's rules: AMD and Hygon. */
 const AMD_VENDORS: ReadonlySet<number> = new Set([2, 9]);
 

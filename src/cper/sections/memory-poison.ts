@@ -20,15 +20,15 @@ import {
 import { cpuidWords } from "./processor-id.ts";
 import { known, phrase } from "./words.ts";
 
-export const PoisonDescriptor = struct("Memory Poison Descriptor", 32, "UEFI 2.11 N.2.15", {
+export const PoisonDescriptor = struct("Memory Poison Descriptor", 32, "UEFI 2.11 N.2.15", () => ({
   timestamp: orZero(u64("When the poison was found; Linux writes seconds since 1970")),
   hardwareIdType: orZero(oneOf(4, "What the hardware id is", { mcaIpid: [0, "MCA_IPID register"] })),
   hardwareId: orZero(u64("Hardware block that reported it")),
   addressType: orZero(oneOf(4, "What the address is", { mcaAddr: [0, "MCA_ADDR register"] })),
   address: u64("Address of the poisoned location"),
-});
+}));
 
-export const FruMemoryPoison = sequence("FRU Memory Poison", "UEFI 2.11 N.2.15", {
+export const FruMemoryPoison = sequence("FRU Memory Poison", "UEFI 2.11 N.2.15", () => ({
   checksum: ownSum("Makes the 32-bit words of the section sum to zero"),
   validation: bits(8, "Which fields hold data", {
     architectureType: 0,
@@ -44,7 +44,7 @@ export const FruMemoryPoison = sequence("FRU Memory Poison", "UEFI 2.11 N.2.15",
   fruId: orZero(u64("Identifier of the unit")),
   entryCount: orZero(u32("Number of entries")),
   entries: list(PoisonDescriptor, "Poisoned locations", ref("entryCount")),
-});
+}));
 export type FruMemoryPoison = Parsed<typeof FruMemoryPoison>;
 export type FruMemoryPoisonInput = Encodable<typeof FruMemoryPoison>;
 

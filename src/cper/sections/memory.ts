@@ -77,7 +77,7 @@ export const MEMORY_ERROR_TYPE = {
   physicalMemoryMapOutEvent: [15, "physical memory map-out event"],
 } as const;
 
-const PlatformMemoryFields = struct("Platform Memory Error", 80, "UEFI 2.11 N.2.5", {
+const PlatformMemoryFields = struct("Platform Memory Error", 80, "UEFI 2.11 N.2.5", () => ({
   validation: bits(8, "Which fields hold data", {
     errorStatus: 0,
     physicalAddress: 1,
@@ -121,7 +121,7 @@ const PlatformMemoryFields = struct("Platform Memory Error", 80, "UEFI 2.11 N.2.
   rankNumber: orZero(u16("Rank")),
   cardHandle: orZero(u16("SMBIOS type 16 handle of the memory array")),
   moduleHandle: orZero(u16("SMBIOS type 17 handle of the memory device")),
-});
+}));
 /** Up to UEFI 2.2 the section ended after the kind of error; firmware pads that form to anything short of the next (Windows records, Linux cper.c behaviour). */
 export const PlatformMemory = endingAlso(PlatformMemoryFields, 73, 74, 75, 76, 77, 78, 79);
 export type PlatformMemory = Parsed<typeof PlatformMemory>;
@@ -148,7 +148,7 @@ export const platformMemory: SectionType = {
   },
 };
 
-export const PlatformMemory2 = struct("Platform Memory Error 2", 96, "UEFI 2.11 N.2.6", {
+export const PlatformMemory2 = struct("Platform Memory Error 2", 96, "UEFI 2.11 N.2.6", () => ({
   validation: bits(8, "Which fields hold data", {
     errorStatus: 0,
     physicalAddress: 1,
@@ -194,7 +194,7 @@ export const PlatformMemory2 = struct("Platform Memory Error 2", 96, "UEFI 2.11 
   targetId: orZero(u64("Intended target")),
   cardHandle: orZero(u32("SMBIOS type 16 handle of the memory array")),
   moduleHandle: orZero(u32("SMBIOS type 17 handle of the memory device")),
-});
+}));
 export type PlatformMemory2 = Parsed<typeof PlatformMemory2>;
 export type PlatformMemory2Input = Encodable<typeof PlatformMemory2>;
 

@@ -33,9 +33,9 @@ import { SEVERITY } from "../record.ts";
 
 const SOURCE = "openbmc/libcper cper-section-nvidia.h";
 
-const RegisterPair = struct("Register", 16, SOURCE, { address: u64("Address of the register"), value: u64("Its value") });
+const RegisterPair = struct("Register", 16, SOURCE, () => ({ address: u64("Address of the register"), value: u64("Its value") }));
 
-export const NvidiaError = sequence("NVIDIA Error", SOURCE, {
+export const NvidiaError = sequence("NVIDIA Error", SOURCE, () => ({
   signature: text(16, "Unit that reported"),
   errorType: hex(u16("Kind of error, by the unit's own rules")),
   errorInstance: hex(u16("Instance of the unit")),
@@ -46,7 +46,7 @@ export const NvidiaError = sequence("NVIDIA Error", SOURCE, {
   instanceBase: u64("Address at which the instance's registers begin"),
   registers: list(RegisterPair, "Registers", ref("registerCount")),
   spare: blob("Bytes after the registers; firmware leaves room for one more"),
-});
+}));
 export type NvidiaError = Parsed<typeof NvidiaError>;
 
 const DISABLED_REASON = {
@@ -56,17 +56,17 @@ const DISABLED_REASON = {
   badPages: [3, "too many bad pages"],
 } as const;
 /** The value of a register pair of signature CMET-INFO; its address names the memory channel. */
-const ChannelInfo = struct("Memory Channel", 8, SOURCE, {
+const ChannelInfo = struct("Memory Channel", 8, SOURCE, () => ({
   errorCount: u32("Errors of the channel"),
   state: bits(4, "State of the channel", { enabled: 0, spare: 1, disabledPermanently: 2, disabledReason: { at: [3, 2], names: DISABLED_REASON } }),
-});
-export const ChannelInfos = sequence("Memory Channels", SOURCE, {
+}));
+export const ChannelInfos = sequence("Memory Channels", SOURCE, () => ({
   channels: list(struct("Memory Channel Entry", 16, SOURCE, { address: u64("Channel"), info: ChannelInfo }), "Channels"),
-});
+}));
 
-export const RetiredPages = struct("Retired Pages", 8, SOURCE, { channel: u32("Channel"), badPages: u32("Bad pages") });
+export const RetiredPages = struct("Retired Pages", 8, SOURCE, () => ({ channel: u32("Channel"), badPages: u32("Bad pages") }));
 /** What stands in place of the registers under signature FWERROR. */
-export const FirmwareError = struct("NVIDIA Firmware Error", 88, SOURCE, {
+export const FirmwareError = struct("NVIDIA Firmware Error", 88, SOURCE, () => ({
   firmware: text(8, "Firmware that began the error"),
   checkpoint: u64("Checkpoint of the task"),
   mb1ErrorCode: u64("Error code of the MB1 boot loader"),
@@ -76,7 +76,7 @@ export const FirmwareError = struct("NVIDIA Firmware Error", 88, SOURCE, {
   retired: array(3, RetiredPages, "Channels with retired pages"),
   unknown72: u64("Not known"),
   unknown80: u64("Not known"),
-});
+}));
 
 /** The bytes after the fixed part, whatever the register count made of them. */
 function payloadOf(body: NvidiaError): Uint8Array {
@@ -124,17 +124,17 @@ function explainError(body: NvidiaError): readonly Tree[] {
 
 const EVENT_SOURCE = "openbmc/libcper cper-section-nvidia-events.h; rasdaemon behaviour";
 
-const KeyValues64 = sequence("64-bit Keys and Values", EVENT_SOURCE, {
+const KeyValues64 = sequence("64-bit Keys and Values", EVENT_SOURCE, () => ({
   pairs: list(struct("Pair", 16, EVENT_SOURCE, { key: u64("Key"), value: u64("Value") }), "Pairs"),
-});
-const KeyValues32 = sequence("32-bit Keys and Values", EVENT_SOURCE, {
+}));
+const KeyValues32 = sequence("32-bit Keys and Values", EVENT_SOURCE, () => ({
   pairs: list(struct("Pair", 8, EVENT_SOURCE, { key: hex(u32("Key")), value: hex(u32("Value")) }), "Pairs"),
-});
-const Values64 = sequence("64-bit Values", EVENT_SOURCE, { values: list(struct("Value", 8, EVENT_SOURCE, { value: u64("Value") }), "Values") });
-const Values32 = sequence("32-bit Values", EVENT_SOURCE, { values: list(struct("Value", 4, EVENT_SOURCE, { value: hex(u32("Value")) }), "Values") });
+}));
+const Values64 = sequence("64-bit Values", EVENT_SOURCE, () => ({ values: list(struct("Value", 8, EVENT_SOURCE, { value: u64("Value") }), "Values") }));
+const Values32 = sequence("32-bit Values", EVENT_SOURCE, () => ({ values: list(struct("Value", 4, EVENT_SOURCE, { value: hex(u32("Value")) }), "Values") }));
 
 const GPU_ARCHITECTURE = { turing: 0x16, ampere: 0x17, hopper: 0x18, ada: 0x19, blackwell: 0x1a, blackwell2: 0x1b, rubin: 0x1c } as const;
-const GpuInitMetadata = struct("GPU Initialization Metadata", 192, EVENT_SOURCE, {
+const GpuInitMetadata = struct("GPU Initialization Metadata", 192, EVENT_SOURCE, () => ({
   deviceName: text(48, "Device"),
   firmwareVersion: text(16, "Version of the firmware"),
   pfDriverMicrocodeVersion: text(16, "Version of the physical function driver's microcode"),
@@ -157,18 +157,18 @@ const GpuInitMetadata = struct("GPU Initialization Metadata", 192, EVENT_SOURCE,
   bar1Size: u64("Bytes of BAR 1"),
   bar2Start: u64("Address of BAR 2"),
   bar2Size: u64("Bytes of BAR 2"),
-});
-const GpuXid = sequence("GPU Xid", EVENT_SOURCE, {
+}));
+const GpuXid = sequence("GPU Xid", EVENT_SOURCE, () => ({
   code: u32("Xid code"),
   message: blob("Message, ASCII"),
-});
-const GpuRecommendedActions = struct("GPU Recommended Actions", 16, EVENT_SOURCE, {
+}));
+const GpuRecommendedActions = struct("GPU Recommended Actions", 16, EVENT_SOURCE, () => ({
   flags: hex(u8("Flags")),
   reserved: reserved(3),
   recoveryAction: u16("Action that recovers"),
   diagnosticFlow: u16("Diagnostics to run"),
   reservedAfter: reserved(8),
-});
+}));
 
 const EVENT_DATA_FORMAT = {
   opaque: 0,
@@ -181,7 +181,7 @@ const EVENT_DATA_FORMAT = {
   gpuRecommendedActions: [0x8002, "GPU recommended actions"],
 } as const;
 
-const EventContext = sequence("NVIDIA Event Context", EVENT_SOURCE, {
+const EventContext = sequence("NVIDIA Event Context", EVENT_SOURCE, () => ({
   size: u32("Bytes of the context with its padding"),
   version: u16("Version"),
   reserved: reserved(2),
@@ -201,7 +201,7 @@ const EventContext = sequence("NVIDIA Event Context", EVENT_SOURCE, {
     }),
   ),
   padding: gap(ref("size")),
-});
+}));
 type EventContext = Parsed<typeof EventContext>;
 
 const EVENT_DEVICE = { cpu: [0, "CPU"], gpu: [1, "GPU"] } as const;
@@ -213,7 +213,7 @@ const EVENT_ORIGINATOR = {
   pfDriver: [4, "physical function driver"],
   vfDriver: [5, "virtual function driver"],
 } as const;
-const CpuEventInfo = struct("NVIDIA CPU Event", 29, EVENT_SOURCE, {
+const CpuEventInfo = struct("NVIDIA CPU Event", 29, EVENT_SOURCE, () => ({
   socket: u8("Processor socket"),
   architecture: bits(4, "Architecture of the chip", {
     hidFamily: [0, 4],
@@ -225,17 +225,17 @@ const CpuEventInfo = struct("NVIDIA CPU Event", 29, EVENT_SOURCE, {
   }),
   serialNumber: initially(bytes(16, "Electronic chip id"), new Uint8Array(16)),
   instanceBase: u64("Address at which the instance's registers begin"),
-});
-const GpuEventInfo = struct("NVIDIA GPU Event", 13, EVENT_SOURCE, {
+}));
+const GpuEventInfo = struct("NVIDIA GPU Event", 13, EVENT_SOURCE, () => ({
   originator: oneOf(1, "Who raised the event", EVENT_ORIGINATOR),
   sourcePartition: u16("Partition"),
   sourceSubPartition: u16("Sub-partition"),
   pdi: u64("Per-device identifier"),
-});
+}));
 /** Version and size of the event information, which the size counts too. */
 const INFO_HEADER = 3;
 
-export const NvidiaEvent = sequence("NVIDIA Event", EVENT_SOURCE, {
+export const NvidiaEvent = sequence("NVIDIA Event", EVENT_SOURCE, () => ({
   version: u8("Version: 1"),
   contextCount: u8("Contexts that follow"),
   sourceDevice: oneOf(1, "Kind of device", EVENT_DEVICE),
@@ -248,7 +248,7 @@ export const NvidiaEvent = sequence("NVIDIA Event", EVENT_SOURCE, {
   infoSize: u8("Bytes of the event information, its version and size included"),
   info: window(ref("infoSize", { bias: -INFO_HEADER }), choice(ref("sourceDevice"), "Event information", { cpu: CpuEventInfo, gpu: GpuEventInfo })),
   contexts: list(EventContext, "Contexts", ref("contextCount")),
-});
+}));
 export type NvidiaEvent = Parsed<typeof NvidiaEvent>;
 
 const asText = (input: Uint8Array | undefined) => (input ? String.fromCharCode(...input).replace(/\0.*$/s, "") : "");

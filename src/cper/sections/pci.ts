@@ -35,7 +35,7 @@ export const PCI_BUS_ERROR_TYPE = {
   commandParity: [7, "command parity error"],
 } as const;
 
-export const PciBus = struct("PCI/PCI-X Bus Error", 72, "UEFI 2.11 N.2.8", {
+export const PciBus = struct("PCI/PCI-X Bus Error", 72, "UEFI 2.11 N.2.8", () => ({
   validation: bits(8, "Which fields hold data", {
     errorStatus: 0,
     errorType: 1,
@@ -57,13 +57,13 @@ export const PciBus = struct("PCI/PCI-X Bus Error", 72, "UEFI 2.11 N.2.8", {
   requestorId: orZero(u64("Who asked for the access")),
   completerId: orZero(u64("Who answered it")),
   targetId: orZero(u64("Intended target")),
-});
+}));
 export type PciBus = Parsed<typeof PciBus>;
 export type PciBusInput = Encodable<typeof PciBus>;
 
-const RegisterPair = struct("PCI Register Data Pair", 16, "UEFI 2.11 N.2.9", { address: u64("Address of the register"), value: u64("Its value") });
+const RegisterPair = struct("PCI Register Data Pair", 16, "UEFI 2.11 N.2.9", () => ({ address: u64("Address of the register"), value: u64("Its value") }));
 
-const PciComponentId = struct("PCI Component Id", 16, "UEFI 2.11 N.2.9", {
+const PciComponentId = struct("PCI Component Id", 16, "UEFI 2.11 N.2.9", () => ({
   vendorId: orZero(hex(u16("Vendor"))),
   deviceId: orZero(hex(u16("Device"))),
   classCode: orZero(hex(u24("Class, subclass, interface"))),
@@ -72,8 +72,8 @@ const PciComponentId = struct("PCI Component Id", 16, "UEFI 2.11 N.2.9", {
   bus: orZero(hex(u8("Bus"))),
   segment: orZero(hex(u8("Segment"))),
   reserved: reserved(5),
-});
-export const PciComponent = sequence("PCI/PCI-X Component Error", "UEFI 2.11 N.2.9", {
+}));
+export const PciComponent = sequence("PCI/PCI-X Component Error", "UEFI 2.11 N.2.9", () => ({
   validation: bits(8, "Which fields hold data", { errorStatus: 0, deviceId: 1, memoryCount: 2, ioCount: 3, registerPairs: 4 }),
   errorStatus: ErrorStatus,
   deviceId: orZero(PciComponentId),
@@ -81,7 +81,7 @@ export const PciComponent = sequence("PCI/PCI-X Component Error", "UEFI 2.11 N.2
   ioCount: orZero(u32("Programmed I/O registers")),
   memoryRegisters: validBy(list(RegisterPair, "Memory mapped registers", ref("memoryCount")), "registerPairs"),
   ioRegisters: validBy(list(RegisterPair, "Programmed I/O registers", ref("ioCount")), "registerPairs"),
-});
+}));
 export type PciComponent = Parsed<typeof PciComponent>;
 export type PciComponentInput = Encodable<typeof PciComponent>;
 

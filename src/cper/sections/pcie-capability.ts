@@ -33,7 +33,7 @@ const PAYLOAD = {
   bytes4096: [5, "4096 bytes"],
 } as const;
 
-export const PcieCapability = struct("PCI Express Capability", 60, "PCI Express 6.2, 7.5.3", {
+export const PcieCapability = struct("PCI Express Capability", 60, "PCI Express 6.2, 7.5.3", () => ({
   capabilityId: initially(hex(u8("10 for PCI Express")), 0x10),
   nextPointer: orZero(hex(u8("Offset of the next capability, not meaningful in a record"))),
   capabilities: bits(2, "PCI Express capabilities", {
@@ -248,7 +248,7 @@ export const PcieCapability = struct("PCI Express Capability", 60, "PCI Express 
   slotCapabilities2: bits(4, "Slot capabilities 2", { inBandPresenceDetectDisableSupported: 0 }),
   slotControl2: orZero(hex(u16("Slot control 2"))),
   slotStatus2: orZero(hex(u16("Slot status 2"))),
-});
+}));
 
 /** Bits of the uncorrectable error status, mask and severity registers (PCI Express 6.2, 7.8.4.2). */
 export const UNCORRECTABLE_ERROR = {
@@ -288,7 +288,7 @@ export const CORRECTABLE_ERROR = {
   headerLogOverflow: 15,
 } as const;
 
-export const PcieAer = struct("PCI Express Advanced Error Reporting Capability", 96, "PCI Express 6.2, 7.8.4", {
+export const PcieAer = struct("PCI Express Advanced Error Reporting Capability", 96, "PCI Express 6.2, 7.8.4", () => ({
   header: bits(4, "Extended capability header", { id: [0, 16], version: [16, 4], next: [20, 12] }),
   uncorrectableStatus: bits(4, "Uncorrectable errors that occurred", UNCORRECTABLE_ERROR),
   uncorrectableMask: bits(4, "Uncorrectable errors that are not reported", UNCORRECTABLE_ERROR),
@@ -326,7 +326,7 @@ export const PcieAer = struct("PCI Express Advanced Error Reporting Capability",
   uncorrectableSourceId: orZero(hex(u16("Requester id of the first uncorrectable error"))),
   prefixLog: orZero(array(4, hex(u32("TLP prefix, or a further dword of the header in flit mode")), "TLP prefix log")),
   flitLog: orZero(array(6, hex(u32("A further dword of the header")), "More of the header, in flit mode")),
-});
+}));
 
 type Aer = Decoded<typeof PcieAer>;
 

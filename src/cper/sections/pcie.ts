@@ -66,12 +66,12 @@ const BRIDGE_CONTROL = {
   discardTimerSerr: 11,
 } as const;
 
-const PcieVersion = struct("PCI Express Version", 4, "UEFI 2.11 N.2.7", {
+const PcieVersion = struct("PCI Express Version", 4, "UEFI 2.11 N.2.7", () => ({
   minor: orZero(hex(u8("Minor version, BCD"))),
   major: orZero(hex(u8("Major version, BCD"))),
   reserved: reserved(2),
-});
-const PcieDeviceId = struct("PCI Express Device Id", 16, "UEFI 2.11 N.2.7", {
+}));
+const PcieDeviceId = struct("PCI Express Device Id", 16, "UEFI 2.11 N.2.7", () => ({
   vendorId: orZero(hex(u16("Vendor"))),
   deviceId: orZero(hex(u16("Device"))),
   classCode: orZero(hex(u24("Class, subclass, interface"))),
@@ -82,8 +82,8 @@ const PcieDeviceId = struct("PCI Express Device Id", 16, "UEFI 2.11 N.2.7", {
   secondaryBus: orZero(hex(u8("Secondary bus of a bridge"))),
   slot: bits(2, "Slot", { number: [3, 13] }),
   reserved: reserved(1),
-});
-export const PcieError = struct("PCI Express Error", 208, "UEFI 2.11 N.2.7", {
+}));
+export const PcieError = struct("PCI Express Error", 208, "UEFI 2.11 N.2.7", () => ({
   validation: bits(8, "Which fields hold data; deviceId and rcrb exclude each other", {
     portType: 0,
     version: 1,
@@ -107,7 +107,7 @@ export const PcieError = struct("PCI Express Error", 208, "UEFI 2.11 N.2.7", {
   bridgeControl: validBy(bits(2, "Control register of a bridge", BRIDGE_CONTROL), "bridgeControlStatus"),
   capability: orZero(PcieCapability),
   aer: orZero(PcieAer),
-});
+}));
 export type PcieError = Parsed<typeof PcieError>;
 export type PcieErrorInput = Encodable<typeof PcieError>;
 

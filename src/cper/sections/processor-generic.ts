@@ -22,7 +22,7 @@ export const PROCESSOR_TYPE = { ia32x64: [0, "IA32/X64"], ia64: [1, "IA64"], arm
 export const INSTRUCTION_SET = { ia32: [0, "IA32"], ia64: [1, "IA64"], x64: [2, "X64"], a32t32: [3, "A32/T32"], a64: [4, "A64"] } as const;
 export const PROCESSOR_OPERATION = { generic: [0, "unknown or generic"], dataRead: 1, dataWrite: 2, instructionExecution: 3 } as const;
 
-export const ProcessorGeneric = struct("Processor Generic Error", 192, "UEFI 2.11 N.2.4.1", {
+export const ProcessorGeneric = struct("Processor Generic Error", 192, "UEFI 2.11 N.2.4.1", () => ({
   validation: bits(8, "Which fields hold data", {
     processorType: 0,
     instructionSet: 1,
@@ -52,7 +52,7 @@ export const ProcessorGeneric = struct("Processor Generic Error", 192, "UEFI 2.1
   requestorId: orZero(u64("Device that asked for the access")),
   responderId: orZero(u64("Device that answered it")),
   instructionPointer: orZero(u64("Instruction pointer when the error occurred")),
-});
+}));
 export type ProcessorGeneric = Parsed<typeof ProcessorGeneric>;
 export type ProcessorGenericInput = Encodable<typeof ProcessorGeneric>;
 

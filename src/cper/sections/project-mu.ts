@@ -4,18 +4,23 @@ import { bits, guid, hexNumber, orZero, type Parsed, reserved, type SectionType,
 
 const CODE_CLASS = { computingUnit: 0, peripheral: 1, ioBus: [2, "I/O bus"], software: 3 } as const;
 
-export const MuTelemetry = struct("Project Mu Telemetry", 56, "microsoft/mu_plus MsWheaPkg, MU_TELEMETRY_CPER_SECTION_DATA; PI 1.8 volume 3, 6 status codes", {
-  componentId: orZero(guid("Component that reported")),
-  subComponentId: orZero(guid("Part of the component")),
-  reserved: reserved(4),
-  statusCode: bits(4, "EFI status code value", {
-    operation: [0, 16],
-    subclass: [16, 8],
-    class: { at: [24, 8], names: CODE_CLASS },
+export const MuTelemetry = struct(
+  "Project Mu Telemetry",
+  56,
+  "microsoft/mu_plus MsWheaPkg, MU_TELEMETRY_CPER_SECTION_DATA; PI 1.8 volume 3, 6 status codes",
+  () => ({
+    componentId: orZero(guid("Component that reported")),
+    subComponentId: orZero(guid("Part of the component")),
+    reserved: reserved(4),
+    statusCode: bits(4, "EFI status code value", {
+      operation: [0, 16],
+      subclass: [16, 8],
+      class: { at: [24, 8], names: CODE_CLASS },
+    }),
+    additionalInfo1: orZero(u64("More, by the component's own rules")),
+    additionalInfo2: orZero(u64("More, by the component's own rules")),
   }),
-  additionalInfo1: orZero(u64("More, by the component's own rules")),
-  additionalInfo2: orZero(u64("More, by the component's own rules")),
-});
+);
 export type MuTelemetry = Parsed<typeof MuTelemetry>;
 
 export const muTelemetry: SectionType = {

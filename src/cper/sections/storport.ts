@@ -1,7 +1,7 @@
 /** What Windows' storage port driver puts under the all-zero section GUID; inferred from records, no definition is public. */
 import { blob, bytes, guid, hex, initially, orZero, type Parsed, ref, type SectionType, sequence, text, u16, u32 } from "../../layout/index.ts";
 
-export const StorPortPacket = sequence("StorPort Error", "inferred from records", {
+export const StorPortPacket = sequence("StorPort Error", "inferred from records", () => ({
   signature: initially(text(8, "STORPORT"), "STORPORT"),
   version: initially(u16("Version: 1"), 1),
   length: u16("Bytes of the packet"),
@@ -15,7 +15,7 @@ export const StorPortPacket = sequence("StorPort Error", "inferred from records"
   vendor: orZero(text(9, "Vendor of the device")),
   product: orZero(text(17, "Product")),
   extra: blob("The miniport driver's data, beginning with its length twice", ref("extraLength")),
-});
+}));
 export type StorPortPacket = Parsed<typeof StorPortPacket>;
 
 /** UTF-16 little-endian up to its first NUL. */

@@ -29,7 +29,7 @@ const FAULT_STATUS: Readonly<Record<string, readonly [number, string]>> = {
 const ABORT_SEVERITY = { recoverable: 0, uncontainable: 2, restartable: 3 } as const;
 const ASYNCHRONOUS_SEVERITY = { uncontainable: 0, unrecoverable: 1, restartable: 2, recoverable: 3, corrected: 6 } as const;
 
-export const WheaSea = struct("Windows Synchronous External Abort", 21, "WDK ntddk.h, WHEA_SEA_SECTION", {
+export const WheaSea = struct("Windows Synchronous External Abort", 21, "WDK ntddk.h, WHEA_SEA_SECTION", () => ({
   esr: bits(4, `Exception syndrome register: ${SYNDROME}`, {
     faultStatus: { at: [0, 6], names: FAULT_STATUS },
     writeNotRead: 6,
@@ -44,10 +44,10 @@ export const WheaSea = struct("Windows Synchronous External Abort", 21, "WDK ntd
   far: orZero(u64("Fault address register")),
   par: orZero(u64("Physical address register")),
   kernel: yesNo("Whether it was met in kernel mode"),
-});
+}));
 export type WheaSea = Parsed<typeof WheaSea>;
 
-export const WheaSei = struct("Windows SError Interrupt", 12, "WDK ntddk.h, WHEA_SEI_SECTION", {
+export const WheaSei = struct("Windows SError Interrupt", 12, "WDK ntddk.h, WHEA_SEI_SECTION", () => ({
   esr: bits(4, `Exception syndrome register: ${SYNDROME}`, {
     faultStatus: { at: [0, 6], names: { uncategorized: 0, asynchronous: 0x11 } },
     externalAbortType: 9,
@@ -58,10 +58,10 @@ export const WheaSei = struct("Windows SError Interrupt", 12, "WDK ntddk.h, WHEA
     exceptionClass: { at: [26, 6], names: EXCEPTION_CLASS },
   }),
   far: orZero(u64("Fault address register")),
-});
+}));
 export type WheaSei = Parsed<typeof WheaSei>;
 
-export const WheaArmRasNode = struct("Windows Arm RAS Node", 80, "WDK ntddk.h, WHEA_ARM_RAS_NODE_SECTION", {
+export const WheaArmRasNode = struct("Windows Arm RAS Node", 80, "WDK ntddk.h, WHEA_ARM_RAS_NODE_SECTION", () => ({
   fieldCount: initially(u32("Registers that follow: 8"), 8),
   nodeIndex: orZero(u32("Index of the node in the AEST table")),
   interfaceType: orZero(oneOf(1, "How the registers are reached", { systemRegister: 0, memoryMapped: 1 })),
@@ -75,7 +75,7 @@ export const WheaArmRasNode = struct("Windows Arm RAS Node", 80, "WDK ntddk.h, W
   misc1Register: orZero(u64("ERR<n>MISC1")),
   misc2Register: orZero(u64("ERR<n>MISC2")),
   misc3Register: orZero(u64("ERR<n>MISC3")),
-});
+}));
 export type WheaArmRasNode = Parsed<typeof WheaArmRasNode>;
 
 const NO_ADDRESS = "address not valid";

@@ -47,15 +47,15 @@ const recoveryFields = {
 } as const;
 
 const capability = initially(u64("Machine-check capabilities of the processor; can be 0 for corrected errors"), 0n);
-const Extension2 = struct("Machine Check Version 2 Extension", 8, SOURCE, { capability });
+const Extension2 = struct("Machine Check Version 2 Extension", 8, SOURCE, () => ({ capability }));
 /** Ends the section, so that the 289 bytes of builds before the release read the same way as the 292 bytes of the release. */
-const Extension3 = sequence("Machine Check Version 3 Extension", SOURCE, {
+const Extension3 = sequence("Machine Check Version 3 Extension", SOURCE, () => ({
   capability,
   ...recoveryFields,
   remainder: blob("Reserved: 9 bytes, 6 in builds before the release"),
-});
+}));
 const manyBanks = <const N extends number, const S extends number>(version: N, count: number, size: S) =>
-  struct(`Machine Check Version ${version} Extension`, size, SOURCE, {
+  struct(`Machine Check Version ${version} Extension`, size, SOURCE, () => ({
     capability,
     ...recoveryFields,
     reserved: reserved(9),
@@ -64,7 +64,7 @@ const manyBanks = <const N extends number, const S extends number>(version: N, c
     extraStatus: array(count, u64("Status"), "Their status registers"),
     extraAddress: array(count, u64("Address"), "Their address registers"),
     extraMisc: array(count, u64("Misc"), "Their misc registers"),
-  });
+  }));
 const Extension4 = manyBanks(4, 32, 928);
 const Extension5 = manyBanks(5, 64, 1824);
 
@@ -72,7 +72,7 @@ const Extension5 = manyBanks(5, 64, 1824);
 const AMD_REGISTERS = ["IPID", "SYND", "CONFIG", "DESTAT", "DEADDR", "MISC1", "MISC2", "MISC3", "MISC4", "RAS capability"] as const;
 const [IPID, SYNDROME, CONFIGURATION] = [0, 1, 2] as const;
 
-export const WheaMachineCheck = sequence("Windows Machine Check", SOURCE, {
+export const WheaMachineCheck = sequence("Windows Machine Check", SOURCE, () => ({
   version: u32("Version: 1 to 5"),
   cpuVendor: initially(oneOf(4, "Vendor of the processor", CPU_VENDOR), "other"),
   time: initially(u64("When it was logged: 100 ns since 1601, UTC"), 0n),
@@ -90,7 +90,7 @@ export const WheaMachineCheck = sequence("Windows Machine Check", SOURCE, {
     Array.from({ length: 24 }, () => 0n),
   ),
   extension: choice(ref("version"), "What later versions added", { 2: Extension2, 3: Extension3, 4: Extension4, 5: Extension5 }),
-});
+}));
 export type WheaMachineCheck = Parsed<typeof WheaMachineCheck>;
 
 type Extension = Partial<Parsed<typeof Extension3> & Parsed<typeof Extension4>>;

@@ -42,7 +42,7 @@ function validParts(value: object, names: Readonly<Record<string, string>>): str
   });
 }
 
-export const WheaMemoryIntel = struct("Windows Memory Extension for Intel", 166, "WDK ntddk.h, WHEA_MEMORY_ERROR_EXT_SECTION_INTEL", {
+export const WheaMemoryIntel = struct("Windows Memory Extension for Intel", 166, "WDK ntddk.h, WHEA_MEMORY_ERROR_EXT_SECTION_INTEL", () => ({
   flags: translation,
   validation: bits(8, "Which fields hold data", {
     memoryKind: 0,
@@ -100,10 +100,10 @@ export const WheaMemoryIntel = struct("Windows Memory Extension for Intel", 166,
   chipId: orZero(u8("Chip")),
   reserved: reserved(40),
   reservedAfter: reserved(40),
-});
+}));
 export type WheaMemoryIntel = Parsed<typeof WheaMemoryIntel>;
 
-export const WheaMemoryAmd = struct("Windows Memory Extension for AMD", 133, "WDK ntddk.h, WHEA_MEMORY_ERROR_EXT_SECTION_AMD", {
+export const WheaMemoryAmd = struct("Windows Memory Extension for AMD", 133, "WDK ntddk.h, WHEA_MEMORY_ERROR_EXT_SECTION_AMD", () => ({
   flags: translation,
   validation: bits(8, "Which fields hold data", {
     systemAddress: 0,
@@ -133,39 +133,43 @@ export const WheaMemoryAmd = struct("Windows Memory Extension for AMD", 133, "WD
   channel: orZero(u8("Channel")),
   reserved: reserved(40),
   reservedAfter: reserved(40),
-});
+}));
 export type WheaMemoryAmd = Parsed<typeof WheaMemoryAmd>;
 
-const CorrectableMemory = struct("Memory Correctable Error Count", 24, "WDK ntddk.h, MEMORY_CORRECTABLE_ERROR_SUMMARY", {
+const CorrectableMemory = struct("Memory Correctable Error Count", 24, "WDK ntddk.h, MEMORY_CORRECTABLE_ERROR_SUMMARY", () => ({
   validation: bits(8, "Which fields hold data", { socketId: 0, channelId: 1, dimmSlot: 2, correctableErrorCount: 3 }),
   socketId: orZero(u32("Processor socket")),
   channelId: orZero(u32("Channel")),
   dimmSlot: orZero(u32("DIMM slot")),
   correctableErrorCount: orZero(u32("Corrected errors")),
-});
-export const WheaMemoryCorrectableSummary = sequence("Windows Memory Correctable Error Summary", "WDK ntddk.h, WHEA_MEMORY_CORRECTABLE_ERROR_SUMMARY_SECTION", {
-  version: u16("Version"),
-  count: u16("Memory modules that follow"),
-  modules: list(CorrectableMemory, "Memory modules", ref("count")),
-});
+}));
+export const WheaMemoryCorrectableSummary = sequence(
+  "Windows Memory Correctable Error Summary",
+  "WDK ntddk.h, WHEA_MEMORY_CORRECTABLE_ERROR_SUMMARY_SECTION",
+  () => ({
+    version: u16("Version"),
+    count: u16("Memory modules that follow"),
+    modules: list(CorrectableMemory, "Memory modules", ref("count")),
+  }),
+);
 export type WheaMemoryCorrectableSummary = Parsed<typeof WheaMemoryCorrectableSummary>;
 
-const PageRange = struct("Page Range", 24, "WDK ntddk.h, WHEA_PMEM_PAGE_RANGE", {
+const PageRange = struct("Page Range", 24, "WDK ntddk.h, WHEA_PMEM_PAGE_RANGE", () => ({
   startingPage: u64("First page frame number"),
   pageCount: u64("Pages"),
   markedBad: u64("One bit a page: marked bad"),
-});
-export const WheaPersistentMemory = sequence("Windows Persistent Memory Error", "WDK ntddk.h, WHEA_PMEM_ERROR_SECTION", {
+}));
+export const WheaPersistentMemory = sequence("Windows Persistent Memory Error", "WDK ntddk.h, WHEA_PMEM_ERROR_SECTION", () => ({
   validation: bits(8, "Which fields hold data", { errorStatus: 0, nfitHandle: 1, locationInfo: 2 }),
   locationInfo: orZero(text(64, "Where the module is")),
   errorStatus: ErrorStatus,
   nfitHandle: orZero(hex(u32("NFIT device handle"))),
   pageRangeCount: orZero(u32("Page ranges that follow, at most 50")),
   pageRanges: list(PageRange, "Page ranges", ref("pageRangeCount")),
-});
+}));
 export type WheaPersistentMemory = Parsed<typeof WheaPersistentMemory>;
 
-const CxlDeviceInfo = struct("CXL Device", 72, "WDK ntddk.h, WHEA_MEMORY_RANGE device information; UEFI 2.11 N.2.14 device id", {
+const CxlDeviceInfo = struct("CXL Device", 72, "WDK ntddk.h, WHEA_MEMORY_RANGE device information; UEFI 2.11 N.2.14 device id", () => ({
   vendorId: orZero(hex(u16("PCI vendor"))),
   deviceId: orZero(hex(u16("PCI device"))),
   functionNumber: orZero(u8("Function")),
@@ -177,12 +181,12 @@ const CxlDeviceInfo = struct("CXL Device", 72, "WDK ntddk.h, WHEA_MEMORY_RANGE d
   reservedBeforeSerial: reserved(12),
   serialNumber: orZero(u64("Serial number")),
   reservedAfter: reserved(40),
-});
-const MemoryRange = struct("Memory Range", 16, "WDK ntddk.h, WHEA_MEMORY_RANGE", {
+}));
+const MemoryRange = struct("Memory Range", 16, "WDK ntddk.h, WHEA_MEMORY_RANGE", () => ({
   start: u64("System physical address"),
   length: u64("Bytes"),
-});
-export const WheaMemoryRange = sequence("Windows Memory Ranges", "WDK ntddk.h, WHEA_MEMORY_RANGE_ERROR_SECTION", {
+}));
+export const WheaMemoryRange = sequence("Windows Memory Ranges", "WDK ntddk.h, WHEA_MEMORY_RANGE_ERROR_SECTION", () => ({
   validation: bits(8, "Which fields hold data", { version: 0, deviceInfo: 1, deviceType: 2, rangeCount: 3, ranges: 4 }),
   version: orZero(u32("Version: 1")),
   deviceInfo: orZero(CxlDeviceInfo),
@@ -190,15 +194,15 @@ export const WheaMemoryRange = sequence("Windows Memory Ranges", "WDK ntddk.h, W
   reserved: reserved(1),
   rangeCount: orZero(u16("Ranges that follow")),
   ranges: list(MemoryRange, "Ranges of memory", ref("rangeCount")),
-});
+}));
 export type WheaMemoryRange = Parsed<typeof WheaMemoryRange>;
 
-export const WheaPlatformExtendedRas = sequence("Windows Platform Extended RAS", "WDK ntddk.h, WHEA_PLATFORM_EXTENDED_RAS_SECTION", {
+export const WheaPlatformExtendedRas = sequence("Windows Platform Extended RAS", "WDK ntddk.h, WHEA_PLATFORM_EXTENDED_RAS_SECTION", () => ({
   flag: hex(u32("Flag")),
   dimmLocation: hex(u32("Location of the DIMM")),
   dataLength: u64("Bytes of data"),
   data: blob("The platform's data", ref("dataLength")),
-});
+}));
 export type WheaPlatformExtendedRas = Parsed<typeof WheaPlatformExtendedRas>;
 
 const plural = (count: number, word: string) => `${count} ${word}${count === 1 ? "" : "s"}`;

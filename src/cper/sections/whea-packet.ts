@@ -33,22 +33,22 @@ import { PciBus, PciComponent } from "./pci.ts";
 import { PcieError } from "./pcie.ts";
 import { WheaMachineCheck } from "./whea-machine-check.ts";
 
-export const WheaNmi = struct("Windows NMI", 12, "WDK ntddk.h, WHEA_NMI_ERROR_SECTION", {
+export const WheaNmi = struct("Windows NMI", 12, "WDK ntddk.h, WHEA_NMI_ERROR_SECTION", () => ({
   data: orZero(bytes(8, "What the NMI status port said; on x86 only the first byte is set")),
   flags: bits(4, "Flags", { hypervisorError: 0 }),
-});
+}));
 export type WheaNmi = Parsed<typeof WheaNmi>;
 
-export const WheaMsrDump = sequence("Windows MSR Dump", "WDK ntddk.h, WHEA_MSR_DUMP_SECTION", {
+export const WheaMsrDump = sequence("Windows MSR Dump", "WDK ntddk.h, WHEA_MSR_DUMP_SECTION", () => ({
   bufferIndex: u8("Which of the buffers in the management controller's event log"),
   dataLength: u32("Bytes of data"),
   data: blob("Registers saved when the system stopped, in a form that is not documented", ref("dataLength")),
-});
+}));
 export type WheaMsrDump = Parsed<typeof WheaMsrDump>;
 
-export const WheaIpfSal = sequence("Windows IPF SAL Record", "WDK cperguid.h; Itanium SAL specification", {
+export const WheaIpfSal = sequence("Windows IPF SAL Record", "WDK cperguid.h; Itanium SAL specification", () => ({
   record: blob("The SAL error record, opaque here"),
-});
+}));
 
 // ---- generic: an error status block inside a section ----
 
@@ -62,7 +62,7 @@ const casesOf = (types: readonly SectionType[]): Cases =>
   Object.fromEntries(types.filter((type) => type.length === undefined).flatMap((type) => type.guids.map((id) => [id.toLowerCase(), type.layout])));
 
 const statusBlockLayout = (types: readonly SectionType[]) =>
-  sequence("Windows Generic Error", `WDK ntddk.h, WHEA_GENERIC_ERROR; ${ErrorStatusBlockHeader.doc}`, {
+  sequence("Windows Generic Error", `WDK ntddk.h, WHEA_GENERIC_ERROR; ${ErrorStatusBlockHeader.doc}`, () => ({
     ...ErrorStatusBlockHeader.fields,
     entries: window(
       ref("dataLength"),
@@ -81,7 +81,7 @@ const statusBlockLayout = (types: readonly SectionType[]) =>
     ),
     beforeRawData: gap(ref("rawDataOffset")),
     rawData: blob("Raw data of the hardware", ref("rawDataLength")),
-  });
+  }));
 
 interface Entry {
   readonly sectionType?: string;
@@ -136,7 +136,7 @@ const FIRST_DATA_FORMAT = {
 /** Bytes of the signature, which the offsets in the packet count and the body's layout does not. */
 const SIGNATURE = 4;
 
-const FirstPacket = sequence("Windows Error Packet of Vista and Server 2008", "WDK 6.0 ntddk.h, WHEA_ERROR_PACKET version 2", {
+const FirstPacket = sequence("Windows Error Packet of Vista and Server 2008", "WDK 6.0 ntddk.h, WHEA_ERROR_PACKET version 2", () => ({
   flags: orZero(hex(u32("Flags"))),
   length: u32("Bytes of the packet"),
   rawDataLength: u32("Bytes of raw data"),
@@ -154,12 +154,12 @@ const FirstPacket = sequence("Windows Error Packet of Vista and Server 2008", "W
   rawDataOffset: u32("Where the raw data begins, from the start of the packet"),
   beforeRawData: gap(ref("rawDataOffset", { bias: -SIGNATURE })),
   rawData: blob("Raw data", ref("rawDataLength")),
-});
+}));
 
-const NmiPort = sequence("NMI Port Data", "WDK ntddk.h, WHEA_ERROR_PACKET_DATA_FORMAT", { data: blob("What the NMI status port said") });
+const NmiPort = sequence("NMI Port Data", "WDK ntddk.h, WHEA_ERROR_PACKET_DATA_FORMAT", () => ({ data: blob("What the NMI status port said") }));
 
 const secondPacket = (block: Root) =>
-  sequence("Windows Error Packet", "WDK ntddk.h, WHEA_ERROR_PACKET_V2", {
+  sequence("Windows Error Packet", "WDK ntddk.h, WHEA_ERROR_PACKET_V2", () => ({
     version: u32("Version: 3"),
     length: u32("Bytes of the packet"),
     flags: bits(4, "Flags", {
@@ -201,7 +201,7 @@ const secondPacket = (block: Root) =>
     ),
     beforePlugInData: gap(ref("plugInDataOffset", { bias: -SIGNATURE })),
     plugInData: blob("The plug-in's data", ref("plugInDataLength")),
-  });
+  }));
 
 const PACKET_SIGNATURE = {
   version1: [0x74507245, "ErPt: packet of Vista and Server 2008"],
@@ -224,10 +224,10 @@ interface Packet {
 export function wheaPacketSections(standard: readonly SectionType[], others: readonly SectionType[]): readonly SectionType[] {
   const block = statusBlockLayout(standard);
   const types = [...standard, ...others];
-  const packet = sequence("Windows Error Packet", "WDK ntddk.h, WHEA_ERROR_PACKET", {
+  const packet = sequence("Windows Error Packet", "WDK ntddk.h, WHEA_ERROR_PACKET", () => ({
     signature: oneOf(4, "Which form the packet has", PACKET_SIGNATURE),
     packet: choice(ref("signature"), "The packet", { version1: FirstPacket, version2: secondPacket(block as unknown as Root) as never }),
-  });
+  }));
   const byGuid = new Map(types.flatMap((type) => type.guids.map((id) => [id.toLowerCase(), type] as const)));
   const byLayout = new Map<unknown, SectionType>(types.map((type) => [type.layout, type]));
   /** What the section type of an entry has to say of it. */

@@ -41,7 +41,7 @@ const ROOT_PORT_PIO = {
   memoryCompletionTimeout: 18,
 } as const;
 
-export const WheaDpcCapability = struct("PCI Express DPC Capability", 68, `WDK ntddk.h, WHEA_PCIE_DPC_CAPABILITY_SECTION; ${DPC}`, {
+export const WheaDpcCapability = struct("PCI Express DPC Capability", 68, `WDK ntddk.h, WHEA_PCIE_DPC_CAPABILITY_SECTION; ${DPC}`, () => ({
   header: bits(4, "Extended capability header; the id is 0x1d", { id: [0, 16], version: [16, 4], next: [20, 12] }),
   capability: bits(2, "What the port can do", {
     interruptMessage: [0, 5],
@@ -77,7 +77,7 @@ export const WheaDpcCapability = struct("PCI Express DPC Capability", 68, `WDK n
   headerLog: orZero(array(4, hex(u32("Four bytes of the header")), "Header of the request that failed first")),
   implementationLog: orZero(hex(u32("Implementation specific log"))),
   tlpPrefixLog: orZero(array(4, hex(u32("Prefix")), "TLP prefixes")),
-});
+}));
 export type WheaDpcCapability = Parsed<typeof WheaDpcCapability>;
 
 function dpcSummary({ status, sourceId }: WheaDpcCapability): string {
@@ -88,7 +88,7 @@ function dpcSummary({ status, sourceId }: WheaDpcCapability): string {
   return `triggered: ${why}${byMessage ? `, from ${(sourceId?.bus ?? 0).toString(16).padStart(2, "0")}:${(sourceId?.device ?? 0).toString(16).padStart(2, "0")}.${sourceId?.function ?? 0}` : ""}`;
 }
 
-const CorrectablePcieDevice = struct("PCI Express Correctable Error Counts", 156, "WDK ntddk.h, PCIE_CORRECTABLE_ERROR_SUMMARY", {
+const CorrectablePcieDevice = struct("PCI Express Correctable Error Counts", 156, "WDK ntddk.h, PCIE_CORRECTABLE_ERROR_SUMMARY", () => ({
   validation: bits(8, "Which fields hold data", { segment: 0, bus: 1, device: 2, function: 3, correctableMask: 4, counts: 5 }),
   segment: orZero(hex(u32("Segment"))),
   bus: orZero(hex(u32("Bus"))),
@@ -96,15 +96,15 @@ const CorrectablePcieDevice = struct("PCI Express Correctable Error Counts", 156
   function: orZero(u32("Function")),
   correctableMask: bits(4, "Correctable errors that are not reported", CORRECTABLE_ERROR),
   counts: orZero(array(32, u32("Errors"), "Errors for each bit of the correctable error status register")),
-});
+}));
 export const WheaPcieCorrectableSummary = sequence(
   "Windows PCI Express Correctable Error Summary",
   "WDK ntddk.h, WHEA_PCIE_CORRECTABLE_ERROR_SUMMARY_SECTION",
-  {
+  () => ({
     version: u16("Version"),
     count: u16("Devices that follow"),
     devices: list(CorrectablePcieDevice, "Devices", ref("count")),
-  },
+  }),
 );
 export type WheaPcieCorrectableSummary = Parsed<typeof WheaPcieCorrectableSummary>;
 
@@ -138,11 +138,11 @@ const RECOVERY_STATUS = {
   recoveredNoDevices: [10, "recovered, no devices"],
   cxlAerNotRecoverable: [11, "CXL AER error, not recoverable"],
 } as const;
-export const WheaPciRecovery = struct("Windows PCI Recovery", 3, "WDK ntddk.h, WHEA_PCI_RECOVERY_SECTION", {
+export const WheaPciRecovery = struct("Windows PCI Recovery", 3, "WDK ntddk.h, WHEA_PCI_RECOVERY_SECTION", () => ({
   signal: initially(oneOf(1, "What started the recovery", RECOVERY_SIGNAL), "unknown"),
   attempted: initially(oneOf(1, "Whether a recovery was attempted", { no: 0, yes: 1 }), "no"),
   status: initially(oneOf(1, "How it ended", RECOVERY_STATUS), "unknown"),
-});
+}));
 export type WheaPciRecovery = Parsed<typeof WheaPciRecovery>;
 
 export const wheaPcieSections: readonly SectionType[] = [

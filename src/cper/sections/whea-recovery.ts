@@ -43,17 +43,17 @@ const end = {
   processName: initially(text(20, "Process that was running, ASCII"), ""),
 } as const;
 
-export const WheaRecovery = struct("Windows Recovery Information", 39, SOURCE, {
+export const WheaRecovery = struct("Windows Recovery Information", 39, SOURCE, () => ({
   ...start,
   irql: initially(u8("Interrupt request level; 255 when not set"), 255),
   ...end,
-});
+}));
 export type WheaRecovery = Parsed<typeof WheaRecovery>;
 /** Builds before the release had no interrupt level. */
-export const WheaRecoveryPrerelease = struct("Windows Recovery Information before its release", 38, `${SOURCE}, seen in records of spring 2020`, {
+export const WheaRecoveryPrerelease = struct("Windows Recovery Information before its release", 38, `${SOURCE}, seen in records of spring 2020`, () => ({
   ...start,
   ...end,
-});
+}));
 
 function summary(body: Partial<Omit<WheaRecovery, "irql">>): string {
   const { action } = body;

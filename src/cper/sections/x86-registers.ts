@@ -4,7 +4,7 @@ import { array, bytes, hex, reserved, struct, u8, u16, u32, u64 } from "../../la
 const r16 = (doc: string) => hex(u16(doc));
 const r32 = (doc: string) => hex(u32(doc));
 
-export const Ia32Registers = struct("IA32 Register State", 92, "UEFI 2.11 N.2.4.2.2, X86 Processor Context", {
+export const Ia32Registers = struct("IA32 Register State", 92, "UEFI 2.11 N.2.4.2.2, X86 Processor Context", () => ({
   eax: r32("General register"),
   ebx: r32("General register"),
   ecx: r32("General register"),
@@ -30,14 +30,14 @@ export const Ia32Registers = struct("IA32 Register State", 92, "UEFI 2.11 N.2.4.
   idtr: u64("Interrupt descriptor table register"),
   ldtr: r16("Local descriptor table register"),
   tr: r16("Task register"),
-});
+}));
 
-const TableRegister = struct("128-bit Descriptor Table Register", 16, "UEFI 2.11 N.2.4.2.2, X64 Processor Context", {
+const TableRegister = struct("128-bit Descriptor Table Register", 16, "UEFI 2.11 N.2.4.2.2, X64 Processor Context", () => ({
   low: u64("Low half"),
   high: u64("High half"),
-});
+}));
 
-export const X64Registers = struct("X64 Register State", 244, "UEFI 2.11 N.2.4.2.2, X64 Processor Context", {
+export const X64Registers = struct("X64 Register State", 244, "UEFI 2.11 N.2.4.2.2, X64 Processor Context", () => ({
   rax: u64("General register"),
   rbx: u64("General register"),
   rcx: u64("General register"),
@@ -73,9 +73,9 @@ export const X64Registers = struct("X64 Register State", 244, "UEFI 2.11 N.2.4.2
   idtr: TableRegister,
   ldtr: r16("Local descriptor table register"),
   tr: r16("Task register"),
-});
+}));
 
-export const FxsaveArea = struct("FXSAVE Area", 512, "Intel SDM volume 1 section 10.5.1, 64-bit layout with REX.W", {
+export const FxsaveArea = struct("FXSAVE Area", 512, "Intel SDM volume 1 section 10.5.1, 64-bit layout with REX.W", () => ({
   fcw: r16("x87 control word"),
   fsw: r16("x87 status word"),
   ftw: hex(u8("x87 tag word, abridged")),
@@ -88,4 +88,4 @@ export const FxsaveArea = struct("FXSAVE Area", 512, "Intel SDM volume 1 section
   st: array(8, bytes(16, "x87 or MMX register, 10 bytes used"), "x87 and MMX registers"),
   xmm: array(16, bytes(16, "SSE register"), "SSE registers"),
   available: bytes(96, "Reserved and available to software"),
-});
+}));

@@ -6,7 +6,7 @@ const TYPE = { ddr: [0x50, "DDR"] } as const;
 const word = (doc: string) => orZero(hex(u32(doc)));
 const words = (count: number, doc: string) => orZero(array(count, hex(u32(doc)), doc));
 
-export const YitianDdr = struct("Yitian DDR Error", 128, SOURCE, {
+export const YitianDdr = struct("Yitian DDR Error", 128, SOURCE, () => ({
   type: orZero(oneOf(1, "Kind of error", TYPE)),
   subtype: orZero(u8("More of the kind")),
   instance: orZero(hex(u16("Instance"))),
@@ -28,7 +28,7 @@ export const YitianDdr = struct("Yitian DDR Error", 128, SOURCE, {
   countStatus: word("Status of the error counters"),
   counts: words(2, "Error counters"),
   reserved: reserved(12),
-});
+}));
 export type YitianDdr = Parsed<typeof YitianDdr>;
 
 export const yitianDdr: SectionType = {

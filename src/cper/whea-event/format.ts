@@ -33,7 +33,7 @@ const EVENT_ID = Object.fromEntries(events.map(([name, { id, words }]) => [name,
 };
 const EVENT_TYPE = { information: 0, warning: 1, error: 2 } as const;
 
-export const WheaEvent = sequence("Windows WHEA Event", "WDK ntddk.h, WHEA_EVENT_LOG_ENTRY", {
+export const WheaEvent = sequence("Windows WHEA Event", "WDK ntddk.h, WHEA_EVENT_LOG_ENTRY", () => ({
   signature: initially(text(4, "WhLg"), "WhLg"),
   version: initially(u32("Version: 1"), 1),
   length: u32("Bytes of the entry"),
@@ -46,7 +46,7 @@ export const WheaEvent = sequence("Windows WHEA Event", "WDK ntddk.h, WHEA_EVENT
     ref("payloadLength"),
     choice(ref("id"), "The payload", Object.fromEntries(events.flatMap(([name, row]) => ("payload" in row ? [[name, row.payload]] : []))) as never),
   ),
-});
+}));
 export type WheaEvent = Parsed<typeof WheaEvent>;
 
 const SYSTEM_LOG_TYPE = {
@@ -61,14 +61,14 @@ const SYSTEM_LOG_TYPE = {
   bugcheckRecovery: [8, "recovery of a system stop"],
   bugcheckData: [9, "data of a system stop"],
 } as const;
-export const WheaSystemLogRecord = sequence("Windows System Event Log Record", "WDK ntddk.h, WHEA_SEL_… record", {
+export const WheaSystemLogRecord = sequence("Windows System Event Log Record", "WDK ntddk.h, WHEA_SEL_… record", () => ({
   signature: initially(text(4, "OSSR"), "OSSR"),
   version: initially(hex(u32("Version: 1")), 1),
   length: u32("Bytes of the record"),
   type: oneOf(4, "Kind of data", SYSTEM_LOG_TYPE),
   dataLength: u32("Bytes of data"),
   data: window(ref("dataLength"), choice(ref("type"), "The data", { machineCheck: WheaMachineCheck })),
-});
+}));
 export type WheaSystemLogRecord = Parsed<typeof WheaSystemLogRecord>;
 
 const OWNERS: Readonly<Record<string, string>> = {

@@ -48,7 +48,7 @@ const enabled = yesNo("Whether the source is enabled");
 const rest = blob("The rest of the space that all kinds share");
 const pointer = (doc: string) => orZero(u64(doc));
 
-const Bank = struct("Machine Check Bank", 28, "WDK ntddk.h, WHEA_XPF_MC_BANK_DESCRIPTOR", {
+const Bank = struct("Machine Check Bank", 28, "WDK ntddk.h, WHEA_XPF_MC_BANK_DESCRIPTOR", () => ({
   number: u8("Bank"),
   clearOnInitialization: yesNo("Whether Windows clears it when it starts"),
   statusDataFormat: orZero(oneOf(1, "Form of the status", { ia32: [0, "IA32"], intel64: [1, "Intel 64"], amd64: [2, "AMD64"] })),
@@ -58,13 +58,13 @@ const Bank = struct("Machine Check Bank", 28, "WDK ntddk.h, WHEA_XPF_MC_BANK_DES
   addressMsr: hex(u32("Address register")),
   miscMsr: hex(u32("Misc register")),
   controlValue: u64("What to write to the control register"),
-});
+}));
 /** Banks of the first form of descriptors; the second has room for 64. */
 const BANKS = 32;
 const banks = array(BANKS, Bank, "The first 32 banks");
 const moreBanks = list(Bank, "Banks in use beyond those", ref("bankCount", { bias: -BANKS }));
 
-const MachineCheck = sequence("Machine Check Source", "WDK ntddk.h, WHEA_XPF_MCE_DESCRIPTOR", {
+const MachineCheck = sequence("Machine Check Source", "WDK ntddk.h, WHEA_XPF_MCE_DESCRIPTOR", () => ({
   descriptorType,
   enabled,
   bankCount: orZero(u8("Banks in use")),
@@ -74,8 +74,8 @@ const MachineCheck = sequence("Machine Check Source", "WDK ntddk.h, WHEA_XPF_MCE
   banks,
   moreBanks,
   rest,
-});
-const CorrectedMachineCheck = sequence("Corrected Machine Check Source", "WDK ntddk.h, WHEA_XPF_CMC_DESCRIPTOR", {
+}));
+const CorrectedMachineCheck = sequence("Corrected Machine Check Source", "WDK ntddk.h, WHEA_XPF_CMC_DESCRIPTOR", () => ({
   descriptorType,
   enabled,
   bankCount: orZero(u8("Banks in use")),
@@ -84,9 +84,9 @@ const CorrectedMachineCheck = sequence("Corrected Machine Check Source", "WDK nt
   banks,
   moreBanks,
   rest,
-});
-const Nmi = sequence("NMI Source", "WDK ntddk.h, WHEA_XPF_NMI_DESCRIPTOR", { descriptorType, enabled, rest });
-const Aer = sequence("PCI Express AER Source", "WDK ntddk.h, WHEA_AER_ROOTPORT_DESCRIPTOR, WHEA_AER_ENDPOINT_DESCRIPTOR, WHEA_AER_BRIDGE_DESCRIPTOR", {
+}));
+const Nmi = sequence("NMI Source", "WDK ntddk.h, WHEA_XPF_NMI_DESCRIPTOR", () => ({ descriptorType, enabled, rest }));
+const Aer = sequence("PCI Express AER Source", "WDK ntddk.h, WHEA_AER_ROOTPORT_DESCRIPTOR, WHEA_AER_ENDPOINT_DESCRIPTOR, WHEA_AER_BRIDGE_DESCRIPTOR", () => ({
   descriptorType,
   enabled,
   reserved: orZero(u8("Reserved")),
@@ -99,7 +99,7 @@ const Aer = sequence("PCI Express AER Source", "WDK ntddk.h, WHEA_AER_ROOTPORT_D
   correctableErrorMask: orZero(hex(u32("Correctable error mask"))),
   advancedCapabilities: orZero(hex(u32("Advanced error capabilities and control"))),
   rest: blob("Root port: root error command; bridge: secondary masks and control; then the rest of the space that all kinds share"),
-});
+}));
 const genericFields = {
   descriptorType,
   reserved: orZero(u8("Reserved")),
@@ -109,15 +109,15 @@ const genericFields = {
   errorStatusAddress: GenericAddress,
   notification: Notification,
 } as const;
-const Generic = sequence("Generic Source", "WDK ntddk.h, WHEA_GENERIC_ERROR_DESCRIPTOR", { ...genericFields, rest });
-const GenericV2 = sequence("Generic Source Version 2", "WDK ntddk.h, WHEA_GENERIC_ERROR_DESCRIPTOR_V2", {
+const Generic = sequence("Generic Source", "WDK ntddk.h, WHEA_GENERIC_ERROR_DESCRIPTOR", () => ({ ...genericFields, rest }));
+const GenericV2 = sequence("Generic Source Version 2", "WDK ntddk.h, WHEA_GENERIC_ERROR_DESCRIPTOR_V2", () => ({
   ...genericFields,
   readAckAddress: GenericAddress,
   readAckPreserve: orZero(u64("Bits of the acknowledge register to keep")),
   readAckWrite: orZero(u64("Bits of the acknowledge register to set")),
   rest,
-});
-const DeviceDriver = sequence("Device Driver Source", "WDK ntddk.h, WHEA_DEVICE_DRIVER_DESCRIPTOR", {
+}));
+const DeviceDriver = sequence("Device Driver Source", "WDK ntddk.h, WHEA_DEVICE_DRIVER_DESCRIPTOR", () => ({
   descriptorType,
   enabled,
   reserved: orZero(u8("Reserved")),
@@ -137,12 +137,12 @@ const DeviceDriver = sequence("Device Driver Source", "WDK ntddk.h, WHEA_DEVICE_
   packetState: pointer("Kernel address of the packets' states"),
   openHandles: orZero(u32("Open handles")),
   rest,
-});
+}));
 
 /** Bytes before the fields of the kind, which the length counts. */
 const COMMON = 40;
 
-export const WheaErrorSource = sequence("Windows Error Source", SOURCE, {
+export const WheaErrorSource = sequence("Windows Error Source", SOURCE, () => ({
   length: u32("Bytes of the descriptor: 972, or 1868 with 64 banks"),
   version: u32("Version: 10, 11 for device drivers"),
   type: oneOf(4, "Kind of error source", ERROR_SOURCE_TYPE),
@@ -167,5 +167,5 @@ export const WheaErrorSource = sequence("Windows Error Source", SOURCE, {
       deviceDriver: DeviceDriver,
     }),
   ),
-});
+}));
 export type WheaErrorSource = Parsed<typeof WheaErrorSource>;
