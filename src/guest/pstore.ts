@@ -7,7 +7,7 @@ import { inflate } from "../cper/inflate.ts";
 import { RecordHeader, SectionDescriptor } from "../cper/record.ts";
 import { buildRecord } from "../cper/record-codec.ts";
 import { LinuxCompressedMessages, LinuxMachineCheck, LinuxMessages, linuxPstoreSections } from "../cper/sections/linux-pstore.ts";
-import { parse, type SectionType } from "../layout/index.ts";
+import { parse, type SectionBody, type SectionType } from "../layout/index.ts";
 import type { ErstDriver } from "./erst.ts";
 import type { KernelVersion } from "./report/words.ts";
 
@@ -84,29 +84,30 @@ export const recordOfFile = (name: string): bigint | undefined => {
   return found ? BigInt(found[1]!) : undefined;
 };
 
-export interface PstoreRecord {
-  readonly id: bigint;
-  /** Seconds since 1970 when it was stored. */
-  readonly seconds?: number;
-  /** Default: kernel messages. */
-  readonly type?: SectionType;
-  readonly content: Uint8Array;
-}
+/** The header of a record the kernel stores. @param seconds since 1970 when it was stored. */
+export const pstoreHeader = (id: bigint, seconds?: number) =>
+  ({
+    revision: 0x0100,
+    severity: "fatal",
+    ...(seconds !== undefined && { timestamp: `${new Date(seconds * 1000).toISOString().slice(0, 19)} seconds` }),
+    creatorId: LINUX_PSTORE,
+    notificationType: MACHINE_CHECK,
+    recordId: id,
+    flags: { previousError: true },
+  }) as const;
 
-/** A record as the kernel stores it. */
-export const pstoreRecord = ({ id, seconds, type = MESSAGES, content }: PstoreRecord): Uint8Array =>
-  buildRecord(
-    {
-      revision: 0x0100,
-      severity: "fatal",
-      ...(seconds !== undefined && { timestamp: `${new Date(seconds * 1000).toISOString().slice(0, 19)} seconds` }),
-      creatorId: LINUX_PSTORE,
-      notificationType: MACHINE_CHECK,
-      recordId: id,
-      flags: { previousError: true },
-    },
-    [{ descriptor: { revision: 0x0100, severity: "fatal", flags: { primary: true } }, type, body: content }],
-  );
+/** Messages as the kernel stores them. */
+export const messageRecord = (id: bigint, text: Uint8Array, seconds?: number): Uint8Array =>
+  buildRecord(pstoreHeader(id, seconds), [{ descriptor: { severity: "fatal", flags: { primary: true } }, type: MESSAGES, body: text }]);
+
+/** What a record's messages say; undefined for a section that holds none. */
+export function messageText({ type, value }: SectionBody): string | undefined {
+  const content = value as { readonly text?: Uint8Array; readonly compressed?: Uint8Array };
+  const bytes =
+    type?.layout === LinuxMessages ? content.text : type?.layout === LinuxCompressedMessages ? inflate(content.compressed ?? NONE).bytes : undefined;
+  return bytes && Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
+}
+const NONE = new Uint8Array(0);
 
 /** A line of the kernel's log. */
 export interface KernelMessage {

@@ -12,4 +12,4 @@ export { type NameOf, referenceTable } from "./reference.ts";
 export * from "./section-registry.ts";
 export { capital, fieldTrees, isVouched, leafText, printable, type Tree, treeLines } from "./text.ts";
 export { timestampBytes, timestampText } from "./timestamp.ts";
-export { bytesToHex, concatBytes, guidBytes, guidText, hexNumber, hexToBytes, parseNumber } from "./values.ts";
+export { bytesToHex, concatBytes, GUID_PATTERN, guidBytes, guidText, hexNumber, hexToBytes, parseNumber } from "./values.ts";
