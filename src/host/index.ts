@@ -1,4 +1,5 @@
 /** The run-time side of a virtual machine monitor: sources, notifications, policies, ERST, EINJ, machine checks. */
+export * from "./direct-boot.ts";
 export * from "./einj-device.ts";
 export * from "./error-source.ts";
 export * from "./erst-device.ts";

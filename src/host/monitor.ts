@@ -10,8 +10,8 @@ import { memoryRecord, qemuMemoryRecord } from "./memory-record.ts";
 export interface MonitorPolicy {
   readonly description: string;
   /**
-   * How the monitor learns where its sources are: the address of `etc/hardware_errors`, the address of HEST, both
-   * written back by the firmware; or it placed the tables itself.
+   * How the monitor learns where its sources are. `hardwareErrors`, `hest`: the firmware links the tables and writes
+   * back where that file or that table is. `direct`: there is no firmware, the monitor has placed them itself.
    */
   readonly handOff: "hardwareErrors" | "hest" | "direct";
   /** Whether HEST is walked as QEMU does (version 2 only, fixed block length) or as the specification has it. */
@@ -52,8 +52,12 @@ export const PRESETS = {
     handOff: "hardwareErrors",
   },
   "qemu-10.2": { ...QEMU, description: "QEMU 10.2, machine virt-10.2: sources found by walking the HEST that etc/acpi_table_hest_addr names", handOff: "hest" },
+  // Of kvmtool (2024) this has the way it starts a guest: no firmware, everything is put into guest memory by the
+  // monitor. kvmtool has no ACPI tables (its x86 guests are told noacpi, its arm64 ones get a device tree) and does not
+  // handle SIGBUS: what it would do with errors is assumed, along the lines of the kernel developers' discussions.
   "kvmtool-like": {
-    description: "a small monitor that places the tables itself: SEA for what the guest touched, an interrupt for what scrubbing found",
+    description:
+      "a small monitor that starts its guest without firmware, as kvmtool does, and places the tables itself; kvmtool has neither ACPI nor error handling, so the rest is assumed: SEA for what the guest touched, an interrupt for what scrubbing found",
     handOff: "direct",
     walk: "specification",
     recording: { unacknowledged: { action: "queue", limit: 16, whenFull: "dropNewest" }, stores: "statusLast", acknowledgement: "bits" },

@@ -1,5 +1,6 @@
 /** From what a scenario says of its machine to the files its firmware gets. */
 import { buildTable } from "../acpi/build-tables.ts";
+import type { DirectBootOptions } from "../host/direct-boot.ts";
 import { type MonitorPolicy, PRESETS } from "../host/monitor.ts";
 import { UsageError } from "../layout/index.ts";
 import { buildHandOff } from "../loader/build.ts";
@@ -30,8 +31,11 @@ const DEFAULT_SOURCES: Readonly<Record<MonitorPolicy["handOff"], readonly Source
   ],
 };
 
+/** A source with everything said but how it is acknowledged, where that needs no words. */
+type CompleteSource = Required<Omit<SourceChoice, "acknowledge">> & Pick<SourceChoice, "acknowledge">;
+
 /** The sources a scenario's machine has. */
-export const sourcesFor = (machine: MachineChoice | undefined, policy: MonitorPolicy): readonly Required<SourceChoice>[] =>
+export const sourcesFor = (machine: MachineChoice | undefined, policy: MonitorPolicy): readonly CompleteSource[] =>
   (machine?.sources ?? DEFAULT_SOURCES[policy.handOff]).map((source) => ({ version: 2, vector: 0, pollInterval: 0, blockLength: BLOCK_LENGTH, ...source }));
 
 /** Bytes of a FADT of revision 6 (ACPI 6.5 table 5.9). */
@@ -42,25 +46,25 @@ const PLAIN_TABLES: Readonly<Record<string, () => Uint8Array>> = {
   FACP: () => buildTable("FACP", { header: { revision: 6 }, body: "00".repeat(FADT_LENGTH - 36) }),
 };
 
+const descriptionOf = (machine: MachineChoice, policy: MonitorPolicy): readonly SourceDescription[] =>
+  sourcesFor(machine, policy).map(({ id, notification, version, vector, pollInterval, blockLength, acknowledge, ...more }) => ({
+    id,
+    notification: { type: notification, vector, pollInterval },
+    blockLength,
+    acknowledge: version === 2 && (acknowledge ?? true),
+    ...more,
+  }));
+
 /** The fw_cfg files of the hand-off. @param devices tables of further devices by signature. @throws EncodeError for sources that cannot be. */
 export function machineFiles(
   machine: MachineChoice,
   policy: MonitorPolicy,
   devices: Readonly<Record<string, Uint8Array>> = {},
 ): ReadonlyMap<string, FwCfgFile> {
-  const errorSources = sourcesFor(machine, policy).map(
-    ({ id, notification, version, vector, pollInterval, blockLength, ...more }): SourceDescription => ({
-      id,
-      notification: { type: notification, vector, pollInterval },
-      blockLength,
-      acknowledge: version === 2,
-      ...more,
-    }),
-  );
   const description: BuildDescription = {
     machine: machine.architecture === "x86" ? "q35" : "virt",
     handOff: policy.handOff === "hardwareErrors" ? "hardwareErrors" : "hest",
-    ...(machine.ras !== false && { errorSources }),
+    ...(machine.ras !== false && { errorSources: descriptionOf(machine, policy) }),
     tables: [
       { file: "DSDT" },
       { file: "FACP" },
@@ -73,4 +77,14 @@ export function machineFiles(
     if (!table) throw new UsageError(`there is no table ${name}`);
     return table().slice();
   }).files;
+}
+
+/** What a monitor without firmware places. @param devices tables of further devices by signature. */
+export function directParts(
+  machine: MachineChoice,
+  policy: MonitorPolicy,
+  devices: Readonly<Record<string, Uint8Array>>,
+): Pick<DirectBootOptions, "errorSources" | "tables"> {
+  const plain = Object.fromEntries(Object.entries(PLAIN_TABLES).map(([signature, make]) => [signature, make()]));
+  return { tables: { ...plain, ...devices }, ...(machine.ras !== false && { errorSources: descriptionOf(machine, policy) }) };
 }

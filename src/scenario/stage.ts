@@ -56,7 +56,7 @@ export class Stage {
     const vcpus = machine.vcpus ?? [];
     this.vcpus = (vcpus.length > 0 ? vcpus : [{}]).map((state) => new Processor(kvm, state));
 
-    const { booted, platform, memory, locate, subjects } = startMachine(scenario, this.policy, this.timeline, inject);
+    const { rsdpAddress, tables, platform, memory, locate, subjects } = startMachine(scenario, this.policy, this.timeline, inject);
     this.platform = platform;
     this.memory = memory;
     this.subjects = subjects;
@@ -80,8 +80,8 @@ export class Stage {
         acknowledges: () => this.guest.acknowledges !== false,
       },
     );
-    if (booted.rsdpAddress !== undefined) this.kernel.boot(booted.rsdpAddress);
-    platform.start(booted.tables);
+    if (rsdpAddress !== undefined) this.kernel.boot(rsdpAddress);
+    platform.start(tables);
   }
 
   say(from: Lane, to: Lane | undefined, what: string, text: string, more?: Pick<TimelineEntry, "data" | "bad">): void {

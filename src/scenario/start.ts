@@ -1,21 +1,26 @@
-/** From power-on to the moment the monitor knows where its sources are: files, firmware, the way back of the address. */
+/** From power-on to the moment the monitor knows where its sources are: by way of firmware, or because it placed them. */
 import { type BootResult, boot, FIRMWARES } from "../firmware/boot.ts";
+import { type OsTable, osView } from "../firmware/os-view.ts";
+import { placeDirectly } from "../host/direct-boot.ts";
 import type { InjectedError } from "../host/einj-device.ts";
 import type { Locate } from "../host/error-source.ts";
 import { inHardwareErrors, inHest, inHestAsQemu, sourcesOf } from "../host/locate.ts";
 import type { MonitorPolicy } from "../host/monitor.ts";
 import type { Subject } from "../host/notification.ts";
-import { hexNumber } from "../layout/index.ts";
+import { hexNumber, UsageError } from "../layout/index.ts";
 import { FILE } from "../loader/fw-cfg.ts";
-import { q35 } from "../machine/machines.ts";
+import { type Machine, q35 } from "../machine/machines.ts";
 import { type GuestMemory, SparseMemory } from "../machine/memory.ts";
 import { PlatformDevices } from "./devices.ts";
-import { machineFiles, sourcesFor } from "./machine.ts";
+import { directParts, machineFiles, sourcesFor } from "./machine.ts";
 import type { Scenario } from "./schema.ts";
 import type { Timeline } from "./timeline.ts";
 
 export interface Started {
-  readonly booted: BootResult;
+  /** Where the guest finds the root pointer; absent when there is no ACPI. */
+  readonly rsdpAddress?: bigint;
+  /** The tables the guest finds. */
+  readonly tables: readonly OsTable[];
   readonly platform: PlatformDevices;
   readonly memory: GuestMemory;
   /** Absent when the monitor does not know where its sources are. */
@@ -23,17 +28,64 @@ export interface Started {
   /** The sources the monitor knows, with their notifications. */
   readonly subjects: readonly Subject[];
 }
+/** Who starts the guest, and how. */
+interface Start {
+  readonly scenario: Scenario;
+  readonly policy: MonitorPolicy;
+  readonly timeline: Timeline;
+  readonly board: Machine;
+  readonly ram: GuestMemory;
+  readonly platform: PlatformDevices;
+  readonly placements: ReadonlyMap<string, bigint>;
+}
 
-/** Build the machine, hand it to its firmware, and let the monitor look for its sources. */
+/** Build the machine, and bring it to where the guest's kernel starts and the monitor knows its sources. @throws UsageError, EncodeError */
 export function startMachine(scenario: Scenario, policy: MonitorPolicy, timeline: Timeline, inject: (error: InjectedError) => void): Started {
   const { machine = {} } = scenario;
-  const firmware = machine.firmware ?? "generic";
-  const board = machine.architecture === "x86" ? q35() : FIRMWARES[firmware].machine();
+  const board = machine.architecture === "x86" ? q35() : FIRMWARES[machine.firmware ?? "generic"].machine();
   const ram = new SparseMemory(board.ram);
   const platform = new PlatformDevices(machine, board.ram, ram, timeline, inject);
-  const files = machineFiles(machine, policy, platform.tables);
   const placements = new Map(Object.entries(machine.place ?? {}).map(([name, address]) => [name, BigInt(address)]));
-  const booted = boot(files, { firmware, machine: board, memory: ram, placements });
+  const start = { scenario, policy, timeline, board, ram, platform, placements };
+  return { platform, memory: platform.memory, subjects: [], ...(policy.handOff === "direct" ? startDirectly(start) : startFirmware(start)) };
+}
+
+/** How a kernel that is started without firmware learns where the root pointer is. */
+const ROOT_POINTER_WORDS = {
+  x86: "in its boot parameters (acpi_rsdp_addr)",
+  arm64: "in an EFI system table that the monitor makes for it, as Xen does for its first guest",
+} as const;
+
+/** The monitor places everything itself: it knows every address before the guest runs. */
+function startDirectly({ scenario: { machine = {} }, policy, timeline, board, ram, platform, placements }: Start) {
+  if (machine.firmware !== undefined) throw new UsageError(`machine.firmware: this monitor starts its guest without firmware (handOff "direct")`);
+  const { rsdpAddress, hestAddress, parts } = placeDirectly({ memory: ram, ram: board.ram, placements, ...directParts(machine, policy, platform.tables) });
+  for (const { name, size, address } of parts)
+    timeline.add("monitor", "memory", "placed", `${name}: ${size} bytes at ${hexNumber(address)}`, {
+      data: { part: name, address: hexNumber(address), size },
+    });
+  timeline.add(
+    "monitor",
+    "guest",
+    "handOff",
+    `no firmware: the kernel finds the RSDP's address ${hexNumber(rsdpAddress)} ${ROOT_POINTER_WORDS[machine.architecture ?? "arm64"]}`,
+    {
+      data: { address: hexNumber(rsdpAddress) },
+    },
+  );
+  const { tables } = osView(ram, rsdpAddress);
+  if (hestAddress === undefined) return { rsdpAddress, tables };
+  timeline.add("monitor", undefined, "located", `HEST is at ${hexNumber(hestAddress)}: the monitor has put it there, nobody has to tell it`, {
+    data: { address: hexNumber(hestAddress) },
+  });
+  return { rsdpAddress, tables, locate: inHest(platform.memory, hestAddress), subjects: subjectsOf(platform.memory, hestAddress) };
+}
+
+/** Hand the files to a firmware, and let the monitor look for its sources where the firmware says. */
+function startFirmware({ scenario, policy, timeline, board, ram, platform, placements }: Start) {
+  const { machine = {} } = scenario;
+  const files = machineFiles(machine, policy, platform.tables);
+  const booted = boot(files, { firmware: machine.firmware ?? "generic", machine: board, memory: ram, placements });
   for (const { name, size, address } of booted.placements.values())
     timeline.add("firmware", "memory", "placed", `${name}: ${size} bytes at ${hexNumber(address)}`, {
       data: { file: name, address: hexNumber(address), size },
@@ -42,7 +94,7 @@ export function startMachine(scenario: Scenario, policy: MonitorPolicy, timeline
   for (const { file, value } of booted.writtenPointers)
     timeline.add("firmware", "monitor", "handOff", `${hexNumber(value)} written to ${file}`, { data: { address: hexNumber(value), file } });
   const found = machine.ras === false ? undefined : findSources(scenario, policy, timeline, booted, platform.memory);
-  return { booted, platform, memory: platform.memory, subjects: [], ...found };
+  return { ...(booted.rsdpAddress !== undefined && { rsdpAddress: booted.rsdpAddress }), tables: booted.tables, ...found };
 }
 
 /** The host takes the address from where the firmware wrote it, never from the description it built. */
@@ -50,7 +102,7 @@ function findSources(
   scenario: Scenario,
   policy: MonitorPolicy,
   timeline: Timeline,
-  { device, placements }: BootResult,
+  { device }: BootResult,
   memory: GuestMemory,
 ): { readonly locate: Locate; readonly subjects: readonly Subject[] } | undefined {
   const sources = sourcesFor(scenario.machine, policy);
@@ -70,16 +122,15 @@ function findSources(
     };
   }
   const hest = written(FILE.hestAddress);
-  if (hest === 0n || (policy.handOff === "direct" && placements.size === 0)) return undefined;
-  located(
-    hest,
-    policy.handOff === "hest" ? `HEST is walked at ${hexNumber(hest)}, from ${FILE.hestAddress}` : `HEST is at ${hexNumber(hest)}, where the loader put it`,
-  );
-  const subjects = sourcesOf(memory, hest).flatMap(({ id, notification }) =>
+  if (hest === 0n) return undefined;
+  located(hest, `HEST is walked at ${hexNumber(hest)}, from ${FILE.hestAddress}`);
+  return { locate: policy.walk === "qemu" ? inHestAsQemu(memory, hest, blockLength) : inHest(memory, hest), subjects: subjectsOf(memory, hest) };
+}
+
+/** The sources of a HEST whose notification has a name. */
+const subjectsOf = (memory: GuestMemory, hest: bigint): readonly Subject[] =>
+  sourcesOf(memory, hest).flatMap(({ id, notification }) =>
     notification && typeof notification.type === "string"
       ? [{ source: id, type: notification.type, vector: notification.vector, pollInterval: notification.pollInterval }]
       : [],
   );
-  const asQemu = policy.handOff === "hest" && policy.walk === "qemu";
-  return { locate: asQemu ? inHestAsQemu(memory, hest, blockLength) : inHest(memory, hest), subjects };
-}

@@ -1,0 +1,130 @@
+/**
+ * A monitor that starts its guest without firmware: it puts the root pointer, the tables and the error sources into
+ * guest memory itself, so that nothing has to be linked and nobody has to write an address back.
+ */
+import { FADT_SIGNATURE, FadtPointers } from "../acpi/fadt.ts";
+import { RSDP_CHECKSUM, RSDP_EXTENDED_CHECKSUM, Rsdp, Xsdt } from "../acpi/root-tables.ts";
+import { fixChecksum, TableHeader } from "../acpi/table-header.ts";
+import { encode, fieldOffset, hexNumber, UsageError } from "../layout/index.ts";
+import type { SourceDescription } from "../loader/description.ts";
+import { checkErrorSources, hardwareErrors, hestOf, REGISTER, slotsOf } from "../loader/error-sources.ts";
+import { TopDownAllocator } from "../machine/allocator.ts";
+import { type GuestMemory, type Region, toLittleEndian } from "../machine/memory.ts";
+
+export interface DirectBootOptions {
+  readonly memory: GuestMemory;
+  readonly ram: readonly Region[];
+  /** Absent for a machine without error sources. */
+  readonly errorSources?: readonly SourceDescription[];
+  /** Further tables by signature; the FADT gets the address of the DSDT. */
+  readonly tables: Readonly<Record<string, Uint8Array>>;
+  /** Addresses of parts by name; what is not named is placed at the top of RAM below 4 GiB. */
+  readonly placements?: ReadonlyMap<string, bigint>;
+}
+export interface PlacedPart {
+  /** Signature of a table, `RSDP`, or `hardware errors`. */
+  readonly name: string;
+  readonly address: bigint;
+  /** Bytes. */
+  readonly size: number;
+}
+export interface DirectBoot {
+  readonly rsdpAddress: bigint;
+  readonly hestAddress?: bigint;
+  /** Everything placed, lowest address first. The guest must be told to keep its hands off. */
+  readonly parts: readonly PlacedPart[];
+}
+
+const ERRORS = "hardware errors";
+const FOUR_GIB = 1n << 32n;
+const ALIGNMENT: Readonly<Record<string, bigint>> = { [ERRORS]: 4096n, RSDP: 16n };
+const TABLE_ALIGNMENT = 64n;
+/** Size, and what the bytes are once every address is known. */
+interface Part {
+  readonly size: number;
+  bytes(addressOf: (name: string) => bigint): Uint8Array;
+}
+
+/**
+ * Place everything and write it.
+ * @throws UsageError for places that do not exist, EncodeError for sources that cannot be.
+ */
+export function placeDirectly({ memory, ram, errorSources, tables, placements = new Map() }: DirectBootOptions): DirectBoot {
+  const parts = new Map<string, Part>();
+  if (errorSources) for (const [name, part] of errorParts(errorSources)) parts.set(name, part);
+  for (const [signature, bytes] of Object.entries(tables)) parts.set(signature, tablePart(signature, bytes, "DSDT" in tables));
+  const listed = [...parts.keys()].filter((name) => name !== ERRORS && name !== "DSDT" && name !== "FACS");
+  const xsdt = (addressOf: (name: string) => bigint) => {
+    const header = { signature: "XSDT", length: TableHeader.size + REGISTER * listed.length };
+    return fixChecksum(encode(Xsdt, { header, entries: listed.map((name) => ({ address: addressOf(name) })) }));
+  };
+  parts.set("XSDT", { size: xsdt(() => 0n).length, bytes: xsdt });
+  parts.set("RSDP", { size: RSDP_EXTENDED_CHECKSUM.length, bytes: (addressOf) => rootPointer(addressOf("XSDT")) });
+
+  const addresses = placeParts(parts, ram, placements);
+  const addressOf = (name: string) => addresses.get(name)!;
+  for (const [name, part] of parts) memory.write(addressOf(name), part.bytes(addressOf));
+  return {
+    rsdpAddress: addressOf("RSDP"),
+    ...(errorSources && { hestAddress: addressOf("HEST") }),
+    parts: [...parts].map(([name, { size }]) => ({ name, address: addressOf(name), size })).sort((a, b) => (a.address < b.address ? -1 : 1)),
+  };
+}
+
+function placeParts(parts: ReadonlyMap<string, Part>, ram: readonly Region[], placements: ReadonlyMap<string, bigint>): ReadonlyMap<string, bigint> {
+  const allocator = new TopDownAllocator(ram);
+  const addresses = new Map<string, bigint>();
+  for (const [name, address] of placements) {
+    const part = parts.get(name);
+    if (!part) throw new UsageError(`there is no ${name} to place; there are ${[...parts.keys()].join(", ")}`);
+    if (!allocator.reserve(address, BigInt(part.size)))
+      throw new UsageError(`${name} has no room at ${hexNumber(address)}: ${part.size} free bytes of RAM are needed`);
+    addresses.set(name, address);
+  }
+  for (const [name, { size }] of parts) {
+    if (addresses.has(name)) continue;
+    const address = allocator.allocate(BigInt(size), ALIGNMENT[name] ?? TABLE_ALIGNMENT, FOUR_GIB);
+    if (address === undefined) throw new UsageError(`there is no room for ${name}: ${size} bytes below 4 GiB are needed`);
+    addresses.set(name, address);
+  }
+  return addresses;
+}
+
+/** The HEST, and the registers and blocks its sources name: laid out as QEMU does, with addresses instead of offsets. */
+function errorParts(sources: readonly SourceDescription[]): readonly (readonly [string, Part])[] {
+  checkErrorSources(sources);
+  const slots = slotsOf(sources);
+  const errors = hardwareErrors(sources, slots);
+  const hest = (addressOf: (name: string) => bigint) => {
+    const placed = sources.map((source, i): SourceDescription => {
+      const slot = slots[i];
+      const at = (offset: number) => hexNumber(addressOf(ERRORS) + BigInt(offset));
+      return slot ? { ...source, at: { status: at(slot.address), acknowledge: at(slot.acknowledge) } } : source;
+    });
+    return fixChecksum(hestOf(placed, {}));
+  };
+  const blocks = (addressOf: (name: string) => bigint) => {
+    const bytes = errors.slice();
+    for (const slot of slots) if (slot) bytes.set(toLittleEndian(addressOf(ERRORS) + BigInt(slot.block), REGISTER), slot.address);
+    return bytes;
+  };
+  return [...(errors.length > 0 ? [[ERRORS, { size: errors.length, bytes: blocks }] as const] : []), ["HEST", { size: hest(() => 0n).length, bytes: hest }]];
+}
+
+function tablePart(signature: string, given: Uint8Array, withDsdt: boolean): Part {
+  if (signature !== FADT_SIGNATURE || !withDsdt) return { size: given.length, bytes: () => given };
+  return {
+    size: given.length,
+    bytes: (addressOf) => {
+      const bytes = given.slice();
+      bytes.set(toLittleEndian(addressOf("DSDT"), REGISTER), fieldOffset(FadtPointers, "extendedDsdt"));
+      return fixChecksum(bytes);
+    },
+  };
+}
+
+function rootPointer(xsdtAddress: bigint): Uint8Array {
+  const bytes = encode(Rsdp, { revision: 2, extension: { xsdtAddress } });
+  bytes.set(fixChecksum(bytes.slice(0, RSDP_CHECKSUM.length), RSDP_CHECKSUM.offset));
+  return fixChecksum(bytes, RSDP_EXTENDED_CHECKSUM.offset);
+}
