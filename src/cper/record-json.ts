@@ -1,5 +1,5 @@
 /** Records straight from bytes to JSON text, for bulk decoding. */
-import { fieldOffset, guidBytes, type JsonSink, type Literal, literal, type SectionRegistry, writeJson } from "../layout/index.ts";
+import { fieldOffset, guidBytes, type JsonSink, type JsonWriter, jsonWriter, type Literal, literal, type SectionRegistry } from "../layout/index.ts";
 import { RecordHeader, SectionDescriptor } from "./record.ts";
 import { cperFormat } from "./record-codec.ts";
 import { sectionTypes } from "./registry.ts";
@@ -17,11 +17,14 @@ const RAW_BODY = literal(',"body":');
 const END_SECTION = literal("}");
 const END_RECORD = literal("]}");
 
+const writeHeader = jsonWriter(RecordHeader);
+const writeDescriptor = jsonWriter(SectionDescriptor);
+
 /** Finds a section type by the 16 bytes of its GUID and the length of the body, without making text of them. */
 class GuidIndex {
   readonly #byWord = new Map<
     number,
-    { readonly words: readonly [number, number, number]; readonly length: number | undefined; readonly opening: Literal; readonly layout: unknown }[]
+    { readonly words: readonly [number, number, number]; readonly length: number | undefined; readonly opening: Literal; readonly write: JsonWriter }[]
   >();
 
   constructor(registry: SectionRegistry) {
@@ -34,7 +37,7 @@ class GuidIndex {
           words: [view.getUint32(4, true), view.getUint32(8, true), view.getUint32(12, true)] as const,
           length: type.length,
           opening: literal(`,"kind":${JSON.stringify(type.name)},"body":`),
-          layout: type.layout,
+          write: jsonWriter(type.layout),
         };
         const known = this.#byWord.get(first);
         if (known && type.length !== undefined) known.unshift(entry);
@@ -75,7 +78,7 @@ export function recordWriter(
     const bodies = start + RecordHeader.size + count * SectionDescriptor.size;
     if (bodies > end) return false;
     sink.literal(beginning);
-    writeJson(RecordHeader, sink, input, view, start, start + RecordHeader.size);
+    writeHeader(sink, input, view, start, start + RecordHeader.size);
     sink.literal(SECTIONS);
     let next = bodies;
     for (let i = 0; i < count; i++) {
@@ -85,11 +88,11 @@ export function recordWriter(
       if (from !== next || to > end || to === from) return false;
       next = to;
       sink.literal(i === 0 ? FIRST_DESCRIPTOR : NEXT_DESCRIPTOR);
-      writeJson(SectionDescriptor, sink, input, view, descriptor, descriptor + SectionDescriptor.size);
+      writeDescriptor(sink, input, view, descriptor, descriptor + SectionDescriptor.size);
       const type = index.find(view, descriptor + SECTION_TYPE, to - from);
       if (type) {
         sink.literal(type.opening);
-        writeJson(type.layout as typeof RecordHeader, sink, input, view, from, to);
+        type.write(sink, input, view, from, to);
       } else {
         sink.literal(RAW_BODY);
         sink.hex(input, from, to);

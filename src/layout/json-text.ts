@@ -50,7 +50,8 @@ export class JsonSink {
     this.at += encoder.encodeInto(json, this.bytes.subarray(this.at)).written;
   }
 }
-const SLACK = 16;
+/** Constant text is stored in whole words, and some of it before it is known to be wanted. */
+const SLACK = 64;
 const encoder = new TextEncoder();
 
 /** ASCII text cut into doubles. */
@@ -106,12 +107,14 @@ export function putDecimal(out: Uint8Array, view: DataView, at: number, value: n
   else view.setUint16(p - 2, DECIMAL2[left]!, true);
   return at + digits;
 }
+/** All eight digits of 32 bits. */
+function putHex8(view: DataView, at: number, value: number): void {
+  view.setUint32(at, HEX2[value >>> 24]! | (HEX2[(value >>> 16) & 255]! << 16), true);
+  view.setUint32(at + 4, HEX2[(value >>> 8) & 255]! | (HEX2[value & 255]! << 16), true);
+}
 function putHex32(out: Uint8Array, view: DataView, at: number, value: number): number {
   if (value > 0xfffffff) {
-    view.setUint16(at, HEX2[value >>> 24]!, true);
-    view.setUint16(at + 2, HEX2[(value >>> 16) & 255]!, true);
-    view.setUint16(at + 4, HEX2[(value >>> 8) & 255]!, true);
-    view.setUint16(at + 6, HEX2[value & 255]!, true);
+    putHex8(view, at, value);
     return at + 8;
   }
   let shift = value === 0 ? 0 : (31 - Math.clz32(value)) & ~3;
@@ -126,7 +129,8 @@ export function putHex64(out: Uint8Array, view: DataView, at: number, low: numbe
   if (high === 0) p = putHex32(out, view, p, low);
   else {
     p = putHex32(out, view, p, high);
-    for (let shift = 24; shift >= 0; shift -= 8, p += 2) view.setUint16(p, HEX2[(low >>> shift) & 255]!, true);
+    putHex8(view, p, low);
+    p += 8;
   }
   out[p] = 34;
   return p + 1;
@@ -135,7 +139,12 @@ export function putHex64(out: Uint8Array, view: DataView, at: number, low: numbe
 export function putHex(out: Uint8Array, view: DataView, at: number, input: Uint8Array, start: number, end: number): number {
   out[at] = 34;
   let p = at + 1;
-  for (let i = start; i < end; i++, p += 2) view.setUint16(p, HEX2[input[i]!]!, true);
+  let i = start;
+  for (; i + 1 < end; i += 2, p += 4) view.setUint32(p, HEX2[input[i]!]! | (HEX2[input[i + 1]!]! << 16), true);
+  if (i < end) {
+    view.setUint16(p, HEX2[input[i]!]!, true);
+    p += 2;
+  }
   out[p] = 34;
   return p + 1;
 }
@@ -145,13 +154,19 @@ export function putGuid(out: Uint8Array, view: DataView, at: number, input: Uint
   if (input[start] === 0 && isBlank(input, start, start + 16)) return putLiteral(view, at, NO_GUID);
   out[at] = 34;
   let p = at + 1;
-  for (let i = 0; i < 16; i++, p += 2) {
+  for (let i = 0; i < 16; i += 2, p += 4) {
     if (i === 4 || i === 6 || i === 8 || i === 10) out[p++] = 45;
-    view.setUint16(p, HEX2[input[start + GUID_ORDER[i]!]!]!, true);
+    view.setUint32(p, HEX2[input[start + GUID_ORDER[i]!]!]! | (HEX2[input[start + GUID_ORDER[i + 1]!]!]! << 16), true);
   }
   out[p] = 34;
   return p + 1;
 }
+/** What JSON strings have in place of each Latin-1 character, in UTF-8; undefined for those that stand for themselves. */
+const ESCAPES = Array.from({ length: 256 }, (_, byte) => {
+  const character = String.fromCharCode(byte);
+  const text = JSON.stringify(character).slice(1, -1);
+  return text === character && byte < 0x80 ? undefined : encoder.encode(text);
+});
 /** Write padded text of `size` bytes, with JSON's escapes. */
 export function putText(out: Uint8Array, at: number, input: Uint8Array, start: number, size: number): number {
   let end = start + size;
@@ -160,8 +175,9 @@ export function putText(out: Uint8Array, at: number, input: Uint8Array, start: n
   let p = at + 1;
   for (let i = start; i < end; i++) {
     const byte = input[i]!;
-    if (byte >= 0x20 && byte < 0x7f && byte !== 0x22 && byte !== 0x5c) out[p++] = byte;
-    else p += encoder.encodeInto(JSON.stringify(String.fromCharCode(byte)).slice(1, -1), out.subarray(p)).written;
+    const escaped = ESCAPES[byte];
+    if (!escaped) out[p++] = byte;
+    else for (let k = 0; k < escaped.length; k++) out[p++] = escaped[k]!;
   }
   out[p] = 34;
   return p + 1;

@@ -16,7 +16,7 @@ import {
   toJson,
   treeLines,
 } from "../../src/layout/index.ts";
-import { writeJson } from "../../src/layout/json-bytes.ts";
+import { jsonWriter } from "../../src/layout/json-bytes.ts";
 import { JsonSink } from "../../src/layout/json-text.ts";
 
 export interface LawOptions {
@@ -44,13 +44,14 @@ export function lawsOf(layouts: readonly (readonly [name: string, layout: { read
     const layout = loose as Root;
     const most = layout.kind === "struct" ? layout.size + 8 : 400;
     const accepts = new Ajv2020({ strict: true, strictRequired: false }).compile(jsonSchema(layout));
+    const write = jsonWriter(layout);
     const holds = (bytes: Uint8Array) => {
       const findings: Finding[] = [];
       const value = parse(layout as never, bytes, 0, bytes.length, { findings }) as object;
       same(encode(layout as never, value as never), bytes);
       const jsonText = JSON.stringify(toJson(layout, value));
       const sink = new JsonSink(8);
-      writeJson(layout, sink, bytes, new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length);
+      write(sink, bytes, new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length);
       expect(new TextDecoder().decode(sink.bytes.subarray(0, sink.at))).toBe(jsonText);
       const json = JSON.parse(jsonText) as Json;
       if (!accepts(json)) expect.fail(`${JSON.stringify(accepts.errors?.[0])} for ${JSON.stringify(json)}`);
