@@ -2,6 +2,7 @@
  * A monitor that starts its guest without firmware: it puts the root pointer, the tables and the error sources into
  * guest memory itself, so that nothing has to be linked and nobody has to write an address back.
  */
+import { Bert } from "../acpi/bert.ts";
 import { FADT_SIGNATURE, FadtPointers } from "../acpi/fadt.ts";
 import { RSDP_CHECKSUM, RSDP_EXTENDED_CHECKSUM, Rsdp, Xsdt } from "../acpi/root-tables.ts";
 import { fixChecksum, TableHeader } from "../acpi/table-header.ts";
@@ -16,13 +17,15 @@ export interface DirectBootOptions {
   readonly ram: readonly Region[];
   /** Absent for a machine without error sources. */
   readonly errorSources?: readonly SourceDescription[];
-  /** Further tables by signature; the FADT gets the address of the DSDT. */
+  /** Further tables by signature; the FADT gets the address of the DSDT, a BERT that of the boot errors. */
   readonly tables: Readonly<Record<string, Uint8Array>>;
+  /** The boot error region. */
+  readonly bootErrors?: Uint8Array;
   /** Addresses of parts by name; what is not named is placed at the top of RAM below 4 GiB. */
   readonly placements?: ReadonlyMap<string, bigint>;
 }
 export interface PlacedPart {
-  /** Signature of a table, `RSDP`, or `hardware errors`. */
+  /** Signature of a table, `RSDP`, `hardware errors` or `boot errors`. */
   readonly name: string;
   readonly address: bigint;
   /** Bytes. */
@@ -36,6 +39,7 @@ export interface DirectBoot {
 }
 
 const ERRORS = "hardware errors";
+const BOOT_ERRORS = "boot errors";
 const FOUR_GIB = 1n << 32n;
 const ALIGNMENT: Readonly<Record<string, bigint>> = { [ERRORS]: 4096n, RSDP: 16n };
 const TABLE_ALIGNMENT = 64n;
@@ -49,11 +53,15 @@ interface Part {
  * Place everything and write it.
  * @throws UsageError for places that do not exist, EncodeError for sources that cannot be.
  */
-export function placeDirectly({ memory, ram, errorSources, tables, placements = new Map() }: DirectBootOptions): DirectBoot {
+export function placeDirectly({ memory, ram, errorSources, tables, bootErrors, placements = new Map() }: DirectBootOptions): DirectBoot {
   const parts = new Map<string, Part>();
   if (errorSources) for (const [name, part] of errorParts(errorSources)) parts.set(name, part);
-  for (const [signature, bytes] of Object.entries(tables)) parts.set(signature, tablePart(signature, bytes, "DSDT" in tables));
-  const listed = [...parts.keys()].filter((name) => name !== ERRORS && name !== "DSDT" && name !== "FACS");
+  if (bootErrors) parts.set(BOOT_ERRORS, { size: bootErrors.length, bytes: () => bootErrors });
+  for (const [signature, bytes] of Object.entries(tables)) {
+    const pointer = POINTERS[signature];
+    parts.set(signature, tablePart(bytes, pointer && (parts.has(pointer.to) || pointer.to in tables) ? pointer : undefined));
+  }
+  const listed = [...parts.keys()].filter((name) => !UNLISTED.has(name));
   const xsdt = (addressOf: (name: string) => bigint) => {
     const header = { signature: "XSDT", length: TableHeader.size + REGISTER * listed.length };
     return fixChecksum(encode(Xsdt, { header, entries: listed.map((name) => ({ address: addressOf(name) })) }));
@@ -111,13 +119,25 @@ function errorParts(sources: readonly SourceDescription[]): readonly (readonly [
   return [...(errors.length > 0 ? [[ERRORS, { size: errors.length, bytes: blocks }] as const] : []), ["HEST", { size: hest(() => 0n).length, bytes: hest }]];
 }
 
-function tablePart(signature: string, given: Uint8Array, withDsdt: boolean): Part {
-  if (signature !== FADT_SIGNATURE || !withDsdt) return { size: given.length, bytes: () => given };
+/** Addresses in tables, and what is there. */
+interface Pointer {
+  readonly offset: number;
+  readonly to: string;
+}
+const POINTERS: Readonly<Record<string, Pointer>> = {
+  [FADT_SIGNATURE]: { offset: fieldOffset(FadtPointers, "extendedDsdt"), to: "DSDT" },
+  BERT: { offset: fieldOffset(Bert, "bootErrorRegion"), to: BOOT_ERRORS },
+};
+/** Parts the root table does not name. */
+const UNLISTED: ReadonlySet<string> = new Set([ERRORS, BOOT_ERRORS, "DSDT", "FACS"]);
+
+function tablePart(given: Uint8Array, pointer: Pointer | undefined): Part {
+  if (!pointer) return { size: given.length, bytes: () => given };
   return {
     size: given.length,
     bytes: (addressOf) => {
       const bytes = given.slice();
-      bytes.set(toLittleEndian(addressOf("DSDT"), REGISTER), fieldOffset(FadtPointers, "extendedDsdt"));
+      bytes.set(toLittleEndian(addressOf(pointer.to), REGISTER), pointer.offset);
       return fixChecksum(bytes);
     },
   };

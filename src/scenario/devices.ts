@@ -1,17 +1,17 @@
-/** Devices a scenario's machine may have beside its error sources: error injection and the error record store. */
-import { qemuErst } from "../acpi/build-tables.ts";
-import { buildRecord } from "../cper/record-codec.ts";
-import { sectionTypes } from "../cper/registry.ts";
+/** What a scenario's machine may have beside its error sources: error injection, boot errors, the error record store. */
 import type { OsTable } from "../firmware/os-view.ts";
 import { EinjDriver } from "../guest/einj.ts";
 import { ErstDriver } from "../guest/erst.ts";
+import type { Death, GuestKernel } from "../guest/kernel.ts";
+import { ERST_STARTS, lastWords, messageRecord, mountPstore, pstoreId } from "../guest/pstore.ts";
 import { EinjDevice, type InjectedError } from "../host/einj-device.ts";
-import { ErstDevice } from "../host/erst-device.ts";
-import { ErstStorage, emptyStore, MemoryBackend } from "../host/erst-storage.ts";
 import { GENERIC_EVENT_DEVICE, GenericEventDevice } from "../host/event-device.ts";
 import { type Mapping, MemoryWithDevices } from "../host/mmio.ts";
 import { hexNumber, UsageError } from "../layout/index.ts";
 import type { GuestMemory, Region } from "../machine/memory.ts";
+import { bootErrorRegion } from "./boot-errors.ts";
+import { StoreDevice, storeBytes } from "./error-store.ts";
+import { type Outside, readerOf } from "./outside.ts";
 import type { MachineChoice, Moment, StoreEvent } from "./schema.ts";
 import type { Timeline } from "./timeline.ts";
 
@@ -20,22 +20,33 @@ const PLACES = {
   arm64: { injection: 0x0b00_0000n, store: 0x0b01_0000n },
   x86: { injection: 0xfec1_0000n, store: 0xfec2_0000n },
 } as const;
-/** The exchange buffer lies behind the registers. */
-const BUFFER_OFFSET = 0x2000n;
-const MESSAGES_SECTION = sectionTypes.byName("linuxMessages")!;
+/** Level of the complaints about what is stored: errors. */
+const PSTORE_COMPLAINT = 3;
+/** When the machines of scenarios start: the beginning of 2026, in seconds since 1970. */
+const STARTED = 1_767_225_600;
 
 /** The ERST and EINJ devices of a scenario's machine and the registers they answer at. */
 export class PlatformDevices {
   /** Tables for the firmware, by signature. */
   readonly tables: Readonly<Record<string, Uint8Array>>;
+  /** The boot error region. */
+  readonly bootErrors?: Uint8Array;
   readonly memory: GuestMemory;
   /** arm64: what a GPIO signal goes through. */
   readonly events = new GenericEventDevice();
   readonly #timeline: Timeline;
   #einj: EinjDriver | undefined;
+  readonly #store: StoreDevice | undefined;
   #erst: ErstDriver | undefined;
 
-  constructor(machine: MachineChoice, ram: readonly Region[], memory: GuestMemory, timeline: Timeline, inject: (error: InjectedError) => void) {
+  constructor(
+    machine: MachineChoice,
+    ram: readonly Region[],
+    memory: GuestMemory,
+    timeline: Timeline,
+    inject: (error: InjectedError) => void,
+    outside: Outside,
+  ) {
     this.#timeline = timeline;
     const place = PLACES[machine.architecture ?? "arm64"];
     const tables: Record<string, Uint8Array> = {};
@@ -49,18 +60,24 @@ export class PlatformDevices {
       tables["EINJ"] = device.table();
       mappings.push({ start: place.injection, device: device.window });
     }
-    if (machine.errorStore !== undefined) {
-      const buffer = place.store + BUFFER_OFFSET;
-      const device = new ErstDevice(new ErstStorage(new MemoryBackend(emptyStore(machine.errorStore))), buffer);
-      tables["ERST"] = qemuErst(place.store);
-      mappings.push({ start: place.store, device: device.registers }, { start: buffer, device: device.exchange });
+    const store = storeBytes(machine.errorStore, outside);
+    if (store) {
+      this.#store = new StoreDevice(store, place.store);
+      tables["ERST"] = this.#store.table;
+      mappings.push(...this.#store.mappings);
     }
+    if (machine.bootErrors) this.bootErrors = bootErrorRegion(machine.bootErrors, readerOf(outside));
     this.tables = tables;
     this.memory = new MemoryWithDevices(memory, mappings);
   }
 
-  /** The guest finds the tables and starts its drivers. */
-  start(found: readonly OsTable[]): void {
+  /** The bytes of the error record store. */
+  get storeContent(): Uint8Array | undefined {
+    return this.#store?.bytes;
+  }
+
+  /** The guest finds the tables and starts its drivers. @param kernel whose log their messages go to. */
+  start(found: readonly OsTable[], kernel: GuestKernel): void {
     const table = (signature: string) => found.find((candidate) => candidate.signature === signature);
     const einj = table("EINJ");
     if (einj) {
@@ -75,6 +92,30 @@ export class PlatformDevices {
         undefined,
         "erst",
         `ERST found at ${hexNumber(erst.address)}: exchange buffer of ${this.#erst.rangeLength} bytes at ${hexNumber(this.#erst.rangeAddress)}`,
+      );
+      for (const line of ERST_STARTS) kernel.print(line);
+      const { files, messages } = mountPstore(this.#erst);
+      for (const line of messages) kernel.print(line, PSTORE_COMPLAINT);
+      for (const { name, bytes } of files) this.#timeline.add("controller", "guest", "pstore", `${name}: ${bytes.length} bytes, a record of an earlier run`);
+    }
+    const bert = table("BERT");
+    if (bert) kernel.readBootErrors(bert);
+  }
+
+  /** A kernel that dies stores its last messages. @param now milliseconds since the start. */
+  keepLastWords({ messages }: GuestKernel, why: Death, now: number): void {
+    const driver = this.#erst;
+    if (!driver) return;
+    const seconds = STARTED + Math.floor(now / 1000);
+    for (const [i, text] of lastWords(messages, why, driver.rangeLength).entries()) {
+      const id = pstoreId(seconds, i);
+      const result = driver.write(messageRecord(id, text, seconds));
+      this.#timeline.add(
+        "guest",
+        "controller",
+        "lastWords",
+        `ERST, record ${hexNumber(id)}, ${why}#1 Part${i + 1}, ${text.length} bytes of kernel messages: ${result}; ${driver.count} stored`,
+        result === "success" ? {} : { bad: true },
       );
     }
   }
@@ -95,14 +136,7 @@ export class PlatformDevices {
     if (!driver) throw new UsageError("an event uses the error record store, but the machine has no ERST (machine.errorStore)");
     const recordId = BigInt(id);
     const body = new TextEncoder().encode(text);
-    const result =
-      operation === "write"
-        ? driver.write(
-            buildRecord({ severity: "fatal", recordId }, [{ descriptor: { severity: "fatal", flags: { primary: true } }, type: MESSAGES_SECTION, body }]),
-          )
-        : operation === "read"
-          ? driver.read(recordId)
-          : driver.clear(recordId);
+    const result = operation === "write" ? driver.write(messageRecord(recordId, body)) : operation === "read" ? driver.read(recordId) : driver.clear(recordId);
     const fine = result instanceof Uint8Array || result === "success";
     const words = result instanceof Uint8Array ? `${result.length} bytes` : result;
     this.#timeline.add(

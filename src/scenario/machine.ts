@@ -2,10 +2,10 @@
 import { buildTable } from "../acpi/build-tables.ts";
 import type { DirectBootOptions } from "../host/direct-boot.ts";
 import { type MonitorPolicy, PRESETS } from "../host/monitor.ts";
-import { UsageError } from "../layout/index.ts";
 import { buildHandOff } from "../loader/build.ts";
 import type { BuildDescription, SourceDescription } from "../loader/description.ts";
 import type { FwCfgFile } from "../loader/fw-cfg.ts";
+import { BOOT_ERRORS, bootErrorTable } from "./boot-errors.ts";
 import type { MachineChoice, MonitorChoice, SourceChoice } from "./schema.ts";
 
 /** The policy a scenario names, with its changes. */
@@ -55,36 +55,56 @@ const descriptionOf = (machine: MachineChoice, policy: MonitorPolicy): readonly 
     ...more,
   }));
 
-/** The fw_cfg files of the hand-off. @param devices tables of further devices by signature. @throws EncodeError for sources that cannot be. */
-export function machineFiles(
-  machine: MachineChoice,
-  policy: MonitorPolicy,
-  devices: Readonly<Record<string, Uint8Array>> = {},
-): ReadonlyMap<string, FwCfgFile> {
+/** What a hand-off through firmware says of the sources, and which address is written back. */
+export const sourcePart = (machine: MachineChoice, policy: MonitorPolicy): Pick<BuildDescription, "handOff" | "errorSources"> => ({
+  handOff: policy.handOff === "hardwareErrors" ? "hardwareErrors" : "hest",
+  ...(machine.ras !== false && { errorSources: descriptionOf(machine, policy) }),
+});
+
+/** What a machine has beside its sources. */
+export interface Additions {
+  /** Tables of further devices by signature. */
+  readonly tables: Readonly<Record<string, Uint8Array>>;
+  /** The boot error region. */
+  readonly bootErrors?: Uint8Array;
+}
+
+/** The fw_cfg files of the hand-off. @throws EncodeError for sources that cannot be. */
+export function machineFiles(machine: MachineChoice, policy: MonitorPolicy, { tables: devices, bootErrors }: Additions): ReadonlyMap<string, FwCfgFile> {
+  const bert = bootErrors && bootErrorTable(bootErrors);
+  const content: Readonly<Record<string, () => Uint8Array>> = {
+    ...PLAIN_TABLES,
+    ...Object.fromEntries(Object.entries(devices).map(([signature, table]) => [signature, () => table.slice()])),
+    ...(bert && { BERT: () => bert.bytes, [BOOT_ERRORS]: () => bert.blob }),
+  };
   const description: BuildDescription = {
     machine: machine.architecture === "x86" ? "q35" : "virt",
-    handOff: policy.handOff === "hardwareErrors" ? "hardwareErrors" : "hest",
-    ...(machine.ras !== false && { errorSources: descriptionOf(machine, policy) }),
+    ...sourcePart(machine, policy),
     tables: [
       { file: "DSDT" },
       { file: "FACP" },
       ...(machine.ras !== false ? [{ hest: true as const }] : []),
       ...Object.keys(devices).map((file) => ({ file })),
+      ...(bert ? [{ file: "BERT", pointers: bert.pointers }] : []),
     ],
+    ...(bert && { files: { [BOOT_ERRORS]: { content: BOOT_ERRORS, alignment: BLOB_ALIGNMENT } } }),
   };
-  return buildHandOff(description, (name) => {
-    const table = devices[name] ? () => devices[name]! : PLAIN_TABLES[name];
-    if (!table) throw new UsageError(`there is no table ${name}`);
-    return table().slice();
-  }).files;
+  return buildHandOff(description, (name) => content[name]!()).files;
 }
+/** Where blobs of records begin, bytes. */
+const BLOB_ALIGNMENT = 64;
 
-/** What a monitor without firmware places. @param devices tables of further devices by signature. */
+/** What a monitor without firmware places. */
 export function directParts(
   machine: MachineChoice,
   policy: MonitorPolicy,
-  devices: Readonly<Record<string, Uint8Array>>,
-): Pick<DirectBootOptions, "errorSources" | "tables"> {
+  { tables, bootErrors }: Additions,
+): Pick<DirectBootOptions, "errorSources" | "tables" | "bootErrors"> {
   const plain = Object.fromEntries(Object.entries(PLAIN_TABLES).map(([signature, make]) => [signature, make()]));
-  return { tables: { ...plain, ...devices }, ...(machine.ras !== false && { errorSources: descriptionOf(machine, policy) }) };
+  const bert = bootErrors && bootErrorTable(bootErrors);
+  return {
+    tables: { ...plain, ...tables, ...(bert && { BERT: bert.bytes }) },
+    ...(bert && { bootErrors: bert.blob }),
+    ...(machine.ras !== false && { errorSources: descriptionOf(machine, policy) }),
+  };
 }

@@ -1,6 +1,6 @@
 /** From the text of a scenario file to a scenario, with errors a person understands. */
 import type { ErrorObject, ValidateFunction } from "ajv";
-import { UsageError } from "../layout/index.ts";
+import { GUID_PATTERN, UsageError } from "../layout/index.ts";
 import { SCENARIO_SCHEMA, type Scenario } from "./schema.ts";
 
 let compiled: Promise<ValidateFunction> | undefined;
@@ -45,6 +45,7 @@ function sentence({ instancePath, keyword, params, data, message }: ErrorObject)
     case "maxProperties":
       return `${where}: an event has its time in "at" and exactly one thing that happens`;
     case "pattern":
+      if (params["pattern"] === GUID_PATTERN) return `${where}: ${shown} is not a GUID such as 75a574e3-5052-4b29-8a8e-be2c6490b89d`;
       return `${where}: ${shown} is not a ${String(params["pattern"]).includes("0x") ? 'number such as 4096 or "0x12345000" of at most 64 bits' : "string of hex digits, two for each byte"}`;
     default:
       return `${where}: ${message}`;

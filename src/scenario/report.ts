@@ -2,6 +2,7 @@
 import { type BLOCK_SEVERITY, statusBlockFormat } from "../acpi/status-block.ts";
 import { sectionTypes } from "../cper/registry.ts";
 import { bytesToHex, hexNumber, type Json, type Tree, treeLines } from "../layout/index.ts";
+import { storedLine, storedRecords } from "./error-store.ts";
 import type { RunResult } from "./runner.ts";
 import { timelineLines } from "./timeline.ts";
 
@@ -18,9 +19,13 @@ export function accountLines(result: RunResult): string[] {
   });
 }
 
+const indented = (lines: readonly string[]) => (lines.length === 0 ? ["  nothing"] : lines.map((line) => `  ${line}`));
+
 /** @param records whether the decoded records and the guest's kernel log follow the timeline. */
 export function runLines(result: RunResult, records: boolean): string[] {
   const lines = [result.name, "", ...timelineLines(result.timeline), "", ...accountLines(result), `outcome: ${OUTCOME[result.outcome]}`];
+  if (result.store) lines.push("", "left in the error record store:", ...indented(storedRecords(result.store).map(storedLine)));
+  if (result.missing.length > 0) lines.push("", "what should be there and is not:", ...indented(result.missing));
   if (!records) return lines;
   for (const [i, { source, block }] of result.records.entries())
     lines.push("", `record ${i + 1}, read from source ${source}:`, ...format.tree(block).flatMap((tree: Tree) => treeLines(tree, 1)));
@@ -47,5 +52,7 @@ export function runJson(result: RunResult): { [key: string]: Json } {
     unread: [...result.unread],
     isolatedPages: result.isolatedPages.map(hexNumber),
     kernelLog: [...result.kernelLog],
+    ...(result.store && { store: storedRecords(result.store).map(({ id, bytes }) => ({ id: hexNumber(id), bytes: bytesToHex(bytes) })) }),
+    missing: [...result.missing],
   };
 }

@@ -5,15 +5,22 @@ import { finishMachineCheck, injectMachineCheck } from "../host/machine-check.ts
 import { memoryRecord } from "../host/memory-record.ts";
 import { type Decision, decide, type HostError } from "../host/monitor.ts";
 import { hexNumber, hexToBytes, UsageError } from "../layout/index.ts";
+import { missingRecords } from "./error-store.ts";
+import { Exceptions } from "./exceptions.ts";
 import { Messenger, type Notice } from "./messenger.ts";
+import type { Outside } from "./outside.ts";
 import { addressWords, injectionData, injectionWords } from "./processor.ts";
 import { recordOf } from "./record.ts";
 import type { Moment, Number64, RecordEvent, Scenario } from "./schema.ts";
 import { type ReadRecord, Stage } from "./stage.ts";
-import type { TimelineEntry } from "./timeline.ts";
+import { LANES, type LaneNames, PHYSICAL_LANES, type TimelineEntry } from "./timeline.ts";
 
 export interface RunResult {
   readonly name: string;
+  /** What the scenario shows. */
+  readonly about?: string;
+  /** What those who take part are called. */
+  readonly lanes: LaneNames;
   readonly timeline: readonly TimelineEntry[];
   /** Records as the guest read them, in order. */
   readonly records: readonly ReadRecord[];
@@ -25,6 +32,10 @@ export interface RunResult {
   readonly isolatedPages: readonly bigint[];
   /** What the guest's kernel printed. */
   readonly kernelLog: readonly string[];
+  /** The bytes of the error record store. */
+  readonly store?: Uint8Array;
+  /** Records that should be in the store and are not, in words. */
+  readonly missing: readonly string[];
 }
 
 const big = (value: Number64 | undefined): bigint | undefined => (value === undefined ? undefined : BigInt(value));
@@ -38,27 +49,31 @@ const RECHECK = 10;
 const AFTERMATH = 60_000;
 
 /** Run a scenario. @throws UsageError for one that cannot be set up. */
-export function runScenario(scenario: Scenario): RunResult {
-  return new Run(scenario).go();
+export function runScenario(scenario: Scenario, outside: Outside = {}): RunResult {
+  return new Run(scenario, outside).go();
 }
 
 class Run {
   readonly #stage: Stage;
   readonly #messenger: Messenger;
+  readonly #exceptions: Exceptions;
   #rechecking = false;
 
-  constructor(scenario: Scenario) {
-    this.#stage = new Stage(scenario, (error) => this.#injected(error));
-    this.#messenger = new Messenger(this.#stage);
+  constructor(scenario: Scenario, outside: Outside) {
+    this.#stage = new Stage(scenario, (error) => this.#injected(error), outside);
+    this.#messenger = new Messenger(this.#stage, (vcpu) => this.#exceptions.giveVirtual(vcpu));
+    this.#exceptions = new Exceptions(this.#stage, this.#messenger, (exit) => this.#seaExit(exit));
   }
 
   go(): RunResult {
-    const { agenda, scenario, device, kernel, timeline, records } = this.#stage;
+    const { agenda, scenario, device, kernel, platform, timeline, records } = this.#stage;
     for (const moment of scenario.events) agenda.schedule(moment.at, () => this.#happen(moment));
     const last = Math.max(0, ...scenario.events.map(({ at }) => at));
     agenda.run(scenario.until ?? last + AFTERMATH, () => this.#stage.ended);
     return {
       name: scenario.name,
+      ...(scenario.about !== undefined && { about: scenario.about }),
+      lanes: this.#stage.physical ? PHYSICAL_LANES : LANES,
       timeline: timeline.entries,
       records,
       accounts: Object.fromEntries([...device.state].map(([id, { account }]) => [id, { ...account }])),
@@ -66,6 +81,8 @@ class Run {
       outcome: kernel.panicked ? "panicked" : this.#stage.ended ? "ended" : "running",
       isolatedPages: [...kernel.isolatedPages],
       kernelLog: kernel.log,
+      ...(platform.storeContent && { store: platform.storeContent }),
+      missing: platform.storeContent ? missingRecords(scenario.machine?.errorStore, platform.storeContent) : [],
     };
   }
 
@@ -101,7 +118,13 @@ class Run {
     if (moment.record) this.#userRecord(moment.record);
     if (moment.inject) this.#stage.platform.inject(moment.inject);
     if (moment.erst) this.#stage.platform.store(moment.erst);
+    if (moment.crash) this.#stage.kernel.crash();
     if (moment.vcpu) this.#changeVcpu(moment.vcpu);
+    if (moment.processorError) this.#exceptions.notice(moment.processorError);
+    if (moment.esb) this.#exceptions.synchronize(moment.esb);
+    if (moment.setEvents) this.#exceptions.setEvents(moment.setEvents);
+    if (moment.exit) this.#exceptions.exit(moment.exit);
+    if (moment.monitorTries) this.#exceptions.attempt(moment.monitorTries);
     if (moment.guest) {
       this.#stage.guest = { ...this.#stage.guest, ...moment.guest };
       if (moment.guest.acknowledges !== undefined)
@@ -250,10 +273,17 @@ class Run {
   #changeVcpu({ id = 0, ...change }: NonNullable<Moment["vcpu"]>): void {
     this.#stage.processor(id).change(change);
     const words = Object.entries(change).map(([name, value]) =>
-      typeof value === "string" ? `now at ${value}` : `${VCPU_WORDS[name as keyof typeof VCPU_WORDS]} ${value ? "on" : "off"}`,
+      typeof value === "object"
+        ? Object.entries(value)
+            .map(([register, set]) => `${register.toUpperCase()} ${set ? 1 : 0}`)
+            .join(", ")
+        : typeof value === "string"
+          ? `now at ${value}`
+          : `${VCPU_WORDS[name as keyof typeof VCPU_WORDS]} ${value ? "on" : "off"}`,
     );
-    this.#say("guest", undefined, "vcpu", `vCPU ${id}: ${words.join(", ")}`);
+    this.#say("guest", undefined, "vcpu", `${this.#stage.physical ? "processor" : "vCPU"} ${id}: ${words.join(", ")}`);
     this.#messenger.release(id);
+    this.#exceptions.changed(id);
   }
 
   #guestWrites(write: NonNullable<Moment["guestWrites"]>): void {

@@ -13,6 +13,7 @@ import { type Machine, q35 } from "../machine/machines.ts";
 import { type GuestMemory, SparseMemory } from "../machine/memory.ts";
 import { PlatformDevices } from "./devices.ts";
 import { directParts, machineFiles, sourcesFor } from "./machine.ts";
+import type { Outside } from "./outside.ts";
 import type { Scenario } from "./schema.ts";
 import type { Timeline } from "./timeline.ts";
 
@@ -40,11 +41,11 @@ interface Start {
 }
 
 /** Build the machine, and bring it to where the guest's kernel starts and the monitor knows its sources. @throws UsageError, EncodeError */
-export function startMachine(scenario: Scenario, policy: MonitorPolicy, timeline: Timeline, inject: (error: InjectedError) => void): Started {
+export function startMachine(scenario: Scenario, policy: MonitorPolicy, timeline: Timeline, inject: (error: InjectedError) => void, outside: Outside): Started {
   const { machine = {} } = scenario;
   const board = machine.architecture === "x86" ? q35() : FIRMWARES[machine.firmware ?? "generic"].machine();
   const ram = new SparseMemory(board.ram);
-  const platform = new PlatformDevices(machine, board.ram, ram, timeline, inject);
+  const platform = new PlatformDevices(machine, board.ram, ram, timeline, inject, outside);
   const placements = new Map(Object.entries(machine.place ?? {}).map(([name, address]) => [name, BigInt(address)]));
   const start = { scenario, policy, timeline, board, ram, platform, placements };
   return { platform, memory: platform.memory, subjects: [], ...(policy.handOff === "direct" ? startDirectly(start) : startFirmware(start)) };
@@ -59,7 +60,7 @@ const ROOT_POINTER_WORDS = {
 /** The monitor places everything itself: it knows every address before the guest runs. */
 function startDirectly({ scenario: { machine = {} }, policy, timeline, board, ram, platform, placements }: Start) {
   if (machine.firmware !== undefined) throw new UsageError(`machine.firmware: this monitor starts its guest without firmware (handOff "direct")`);
-  const { rsdpAddress, hestAddress, parts } = placeDirectly({ memory: ram, ram: board.ram, placements, ...directParts(machine, policy, platform.tables) });
+  const { rsdpAddress, hestAddress, parts } = placeDirectly({ memory: ram, ram: board.ram, placements, ...directParts(machine, policy, platform) });
   for (const { name, size, address } of parts)
     timeline.add("monitor", "memory", "placed", `${name}: ${size} bytes at ${hexNumber(address)}`, {
       data: { part: name, address: hexNumber(address), size },
@@ -84,7 +85,7 @@ function startDirectly({ scenario: { machine = {} }, policy, timeline, board, ra
 /** Hand the files to a firmware, and let the monitor look for its sources where the firmware says. */
 function startFirmware({ scenario, policy, timeline, board, ram, platform, placements }: Start) {
   const { machine = {} } = scenario;
-  const files = machineFiles(machine, policy, platform.tables);
+  const files = machineFiles(machine, policy, platform);
   const booted = boot(files, { firmware: machine.firmware ?? "generic", machine: board, memory: ram, placements });
   for (const { name, size, address } of booted.placements.values())
     timeline.add("firmware", "memory", "placed", `${name}: ${size} bytes at ${hexNumber(address)}`, {

@@ -1,0 +1,125 @@
+/** The error record store of a scenario's machine: what it begins with, the device and driver at it, what is left in it. */
+import { qemuErst } from "../acpi/build-tables.ts";
+import { RecordHeader } from "../cper/record.ts";
+import { buildRecord, type CperRecord, cperFormat, parseRecord } from "../cper/record-codec.ts";
+import { sectionTypes } from "../cper/registry.ts";
+import { ErstDriver } from "../guest/erst.ts";
+import { messageText, pstoreHeader } from "../guest/pstore.ts";
+import { ErstDevice } from "../host/erst-device.ts";
+import { DEFAULT_RECORD_SIZE, ErstStorage, emptyStore, MemoryBackend } from "../host/erst-storage.ts";
+import { type Mapping, MemoryWithDevices } from "../host/mmio.ts";
+import { hexNumber, hexToBytes, parse, UsageError } from "../layout/index.ts";
+import { SparseMemory } from "../machine/memory.ts";
+import { type Outside, readerOf } from "./outside.ts";
+import { sectionOf } from "./record.ts";
+import type { ErrorStoreChoice, LeftRecord, MachineChoice, StoredRecord } from "./schema.ts";
+
+/** Bytes of a new store. */
+const NEW_STORE = 0x20000;
+/** The exchange buffer lies behind the registers. */
+const BUFFER_OFFSET = 0x2000n;
+
+const format = cperFormat();
+const choiceOf = (store: NonNullable<MachineChoice["errorStore"]>): ErrorStoreChoice => (typeof store === "number" ? { size: store } : store);
+
+/**
+ * The bytes of the store before the machine starts; undefined when it has none.
+ * @throws UsageError, EncodeError naming the member that is wrong.
+ */
+export function storeBytes(store: MachineChoice["errorStore"], outside: Outside): Uint8Array | undefined {
+  if (outside.store) {
+    new ErstStorage(new MemoryBackend(outside.store.slice()));
+    return outside.store.slice();
+  }
+  if (store === undefined) return undefined;
+  const { size = NEW_STORE, recordSize = DEFAULT_RECORD_SIZE, file, records = [] } = choiceOf(store);
+  const bytes = file === undefined ? emptyStore(size, recordSize) : readerOf(outside)(file).slice();
+  let storage: ErstStorage;
+  try {
+    storage = new ErstStorage(new MemoryBackend(bytes));
+  } catch (error) {
+    throw error instanceof UsageError && file !== undefined ? new UsageError(`machine.errorStore.file: ${file}: ${error.message}`) : error;
+  }
+  for (const [i, record] of records.entries()) {
+    const path = `machine.errorStore.records[${i}]`;
+    const content = recordBytes(record, path);
+    if (content.length > storage.recordSize) throw new UsageError(`${path}: has ${content.length} bytes, a slot of the store ${storage.recordSize}`);
+    if (!storage.write(content, BigInt(record.id))) throw new UsageError(`${path}: the store is full`);
+  }
+  return bytes;
+}
+
+function recordBytes({ id, text, sections, severity = "fatal", creatorId, seconds, record }: StoredRecord, path: string): Uint8Array {
+  if ([text, sections, record].filter((given) => given !== undefined).length !== 1)
+    throw new UsageError(`${path}: a stored record has one of text, sections and record`);
+  if (record !== undefined) return hexToBytes(record)!;
+  const recordId = BigInt(id);
+  const header = creatorId === undefined ? { ...pstoreHeader(recordId, seconds), severity } : { severity, recordId, creatorId };
+  const bodies =
+    text !== undefined
+      ? [{ descriptor: { severity }, type: sectionTypes.byName("linuxMessages")!, body: { text: new TextEncoder().encode(text) } }]
+      : sections!.map(({ severity: own = severity, fruText, ...section }, i) => ({
+          descriptor: { severity: own, ...(fruText !== undefined && { fruText }) },
+          ...sectionOf(section, `${path}.sections[${i}]`),
+        }));
+  return buildRecord(
+    header,
+    bodies.map(({ descriptor, ...section }, i) => ({ descriptor: { ...descriptor, flags: { primary: i === 0 } }, ...section })),
+  );
+}
+
+/** The device at a store, its table, and the kernel's driver, as long as a machine runs. */
+export class StoreDevice {
+  /** Changes as the guest writes. */
+  readonly bytes: Uint8Array;
+  readonly table: Uint8Array;
+  readonly mappings: readonly Mapping[];
+
+  /** @param bytes of the store. @param base where the guest finds its registers. @throws UsageError for bytes that are no store. */
+  constructor(bytes: Uint8Array, base: bigint) {
+    this.bytes = bytes.slice();
+    const buffer = base + BUFFER_OFFSET;
+    const device = new ErstDevice(new ErstStorage(new MemoryBackend(this.bytes), { repair: false }), buffer);
+    this.table = qemuErst(base);
+    this.mappings = [
+      { start: base, device: device.registers },
+      { start: buffer, device: device.exchange },
+    ];
+  }
+
+  /** The driver of a kernel that has this device alone. */
+  driver(): ErstDriver {
+    return new ErstDriver({ memory: new MemoryWithDevices(new SparseMemory([]), this.mappings) }, this.table);
+  }
+}
+
+/** The records of a store, in slot order. */
+export function storedRecords(bytes: Uint8Array): readonly { readonly id: bigint; readonly bytes: Uint8Array; readonly record: CperRecord }[] {
+  const storage = new ErstStorage(new MemoryBackend(bytes.slice()), { repair: false });
+  return storage.ids.flatMap((id) => {
+    const slot = storage.read(id);
+    if (!slot) return [];
+    const { recordLength = 0 } = parse(RecordHeader, slot);
+    const own = slot.subarray(0, Math.min(recordLength, slot.length));
+    return [{ id, bytes: own, record: parseRecord(own) }];
+  });
+}
+
+/** A stored record in one line. */
+export const storedLine = ({ id, record }: { readonly id: bigint; readonly record: CperRecord }): string => `${hexNumber(id)}: ${format.summary(record)}`;
+
+/** What is missing of the records that must be left, in words. */
+export function missingRecords(store: MachineChoice["errorStore"], bytes: Uint8Array): string[] {
+  const records = storedRecords(bytes);
+  return (choiceOf(store ?? {}).left ?? []).flatMap((wanted) => (records.some((stored) => matches(wanted, stored)) ? [] : [leftWords(wanted)]));
+}
+const leftWords = ({ id, kind, contains = [] }: LeftRecord): string =>
+  [`record${id === undefined ? "" : ` ${hexNumber(BigInt(id))}`}`, ...(kind === undefined ? [] : [kind]), ...contains.map((text) => JSON.stringify(text))].join(
+    ", ",
+  );
+
+function matches({ id, kind, contains = [] }: LeftRecord, stored: { readonly id: bigint; readonly record: CperRecord }): boolean {
+  const body = stored.record.sections[0]?.body;
+  const text = (body && messageText(body)) ?? "";
+  return (id === undefined || BigInt(id) === stored.id) && (kind === undefined || body?.type?.name === kind) && contains.every((part) => text.includes(part));
+}
