@@ -32,9 +32,30 @@ const named = (name: string, value: readonly number[]) => [OP.name, ...ascii(nam
 const device = (name: string, content: readonly number[]) => [...DEVICE, ...packaged([...ascii(name), ...content])];
 const dword = (value: number) => [value & 255, (value >> 8) & 255, (value >> 16) & 255, value >>> 24];
 
-/** @param interrupt global system interrupt of the event device. */
-export function eventDeviceTable(interrupt: number): Uint8Array {
-  const errorDevice = ascii("APER");
+/** Both ways to write the id. */
+const ERROR_DEVICE_IDS = [
+  [OP.dword, ...ERROR_DEVICE_ID],
+  [OP.string, ...ascii("PNP0C33"), 0],
+];
+/** Name of the hardware error device that tables already have under \_SB: the kernel listens to one only. */
+export function errorDeviceOf(tables: readonly Uint8Array[]): string | undefined {
+  for (const table of tables)
+    for (const id of ERROR_DEVICE_IDS) {
+      const at = Buffer.from(table).indexOf(Uint8Array.from(named("_HID", id)));
+      if (at >= NAME) return String.fromCharCode(...table.subarray(at - NAME, at));
+    }
+  return undefined;
+}
+/** Bytes of a name. */
+const NAME = 4;
+
+/**
+ * @param interrupt global system interrupt of the event device.
+ * @param existing name of the error device under \\_SB, when the machine has one of its own.
+ */
+export function eventDeviceTable(interrupt: number, existing?: string): Uint8Array {
+  const own = "APER";
+  const errorDevice = ascii(existing ?? own);
   const resources = [INTERRUPT, 6, 0, EDGE_CONSUMER, 1, ...dword(interrupt), ...END_TAG];
   const event = [EVENT_METHOD, OP.notify, ROOT, TWO_SEGMENTS, ...ascii("_SB_"), ...errorDevice, OP.byte, ERROR_EVENT];
   const code = [
@@ -42,7 +63,7 @@ export function eventDeviceTable(interrupt: number): Uint8Array {
     ...packaged([
       ROOT,
       ...ascii("_SB_"),
-      ...device("APER", [...named("_HID", [OP.dword, ...ERROR_DEVICE_ID]), ...named("_UID", [OP.one])]),
+      ...(existing === undefined ? device(own, [...named("_HID", [OP.dword, ...ERROR_DEVICE_ID]), ...named("_UID", [OP.one])]) : []),
       ...device("APEG", [
         ...named("_HID", [OP.string, ...ascii("ACPI0013"), 0]),
         ...named("_UID", [OP.one]),

@@ -62,6 +62,7 @@ export async function inject(qmp: QmpClient, block: Uint8Array, milliseconds: nu
   if (block.length <= FIRST_ENTRY) throw new UsageError(`a status block of ${block.length} bytes says nothing`);
   if (!isAtLeast(qmp.version, FIRST_VERSION.major, FIRST_VERSION.minor))
     throw new UsageError(`${COMMAND} came with QEMU ${FIRST_VERSION.major}.${FIRST_VERSION.minor}; this is ${qemu}`);
+  await needSource(qmp);
   try {
     await qmp.execute(COMMAND, { cper: Buffer.from(block).toString("base64") });
   } catch (error) {
@@ -72,8 +73,7 @@ export async function inject(qmp: QmpClient, block: Uint8Array, milliseconds: nu
   if (milliseconds === 0) return { qemu, acknowledged: "unknown", reason: "not asked for" };
   const start = Date.now();
   const register = await findAcknowledge(qmp, block);
-  if (register === undefined)
-    return { qemu, acknowledged: "unknown", reason: "the record is nowhere in guest memory: the machine has ras=off, or its firmware has not run yet" };
+  if (typeof register === "string") return { qemu, acknowledged: "unknown", reason: register };
   for (;;) {
     if ((await readWord(qmp, register)) !== 0n) return { qemu, acknowledged: "yes", after: Date.now() - start };
     if (Date.now() - start >= milliseconds) return { qemu, acknowledged: "no" };
@@ -82,8 +82,31 @@ export async function inject(qmp: QmpClient, block: Uint8Array, milliseconds: nu
 }
 const LOOK = 100;
 
+/**
+ * QEMU takes a record that no source of its machine can bring to the guest, and says nothing: ask the machine first.
+ * @throws UsageError when it has no such source.
+ */
+async function needSource(qmp: QmpClient): Promise<void> {
+  const ask = (property: string): Promise<unknown> =>
+    qmp.execute("qom-get", { path: "/machine", property }).catch((error: unknown) => {
+      if (error instanceof QmpError) return undefined;
+      throw error;
+    });
+  const type = await ask("type");
+  if (typeof type !== "string") return;
+  const name = type.replace(/-machine$/, "");
+  const version = /^virt-([0-9]+)\.([0-9]+)$/.exec(name);
+  if (version && !isAtLeast({ major: Number(version[1]), minor: Number(version[2]), micro: 0 }, FIRST_VERSION.major, FIRST_VERSION.minor))
+    throw new UsageError(
+      `machine type ${name} has no error source for injected records: virt-${FIRST_VERSION.major}.${FIRST_VERSION.minor} or newer is needed`,
+    );
+  if (version && (await ask("ras")) === false) throw new UsageError("the machine has no error sources: start QEMU with -machine virt,ras=on");
+}
+
 /** Bytes of memory looked through at once. */
 const CHUNK = 64n << 20n;
+/** EDK2 keeps what it gives the operating system at the top of the first 128 MiB. */
+const LIKELY_END = VIRT_RAM_BASE + (128n << 20n);
 const POINTER = 8;
 /** Sources of a machine that can inject: their registers come before the blocks. */
 const SOURCES = 2;
@@ -92,31 +115,51 @@ const INJECTED = 1;
 
 const FIRST_ENTRY = ErrorStatusBlockHeader.size;
 
+/** Parts of memory, the likely ones first; they overlap, so that a record on a border is found whole. */
+function* partsOf(size: bigint): Generator<{ readonly start: bigint; readonly length: number }> {
+  const top = VIRT_RAM_BASE + size;
+  const likely = top < LIKELY_END ? top : LIKELY_END;
+  for (const [low, high] of [
+    [VIRT_RAM_BASE, likely],
+    [likely, top],
+  ] as const)
+    for (let end = high; end > low; end -= CHUNK) {
+      const least = end - CHUNK - BigInt(4 * MOST_INJECTED);
+      const start = least > VIRT_RAM_BASE ? least : VIRT_RAM_BASE;
+      yield { start, length: Number(end - start) };
+    }
+}
+
 /**
- * QMP does not tell where the sources are. The record just written is looked for in guest memory instead, from the
- * top, and taken for the right one when the pointers at the start of `etc/hardware_errors` lead to it.
+ * QMP does not tell where the sources are. The record just written is looked for in guest memory instead, and taken
+ * for the right one when the pointers at the start of `etc/hardware_errors` lead to it.
+ * @returns the address of the acknowledge register, or why it is not known.
  */
-async function findAcknowledge(qmp: QmpClient, block: Uint8Array): Promise<bigint | undefined> {
+async function findAcknowledge(qmp: QmpClient, block: Uint8Array): Promise<bigint | string> {
   const { "base-memory": size } = (await qmp.execute("query-memory-size-summary")) as { "base-memory": number };
   const held = await heldFolder();
   try {
     const path = join(held.folder, "memory");
     // The guest clears the block status when it has read the record; a pattern that begins with zeros takes long to find.
     const needle = Buffer.from(block.subarray(FIRST_ENTRY));
-    for (let end = VIRT_RAM_BASE + BigInt(size); end > VIRT_RAM_BASE; ) {
-      const start = end - CHUNK > VIRT_RAM_BASE ? end - CHUNK : VIRT_RAM_BASE;
-      await qmp.execute("pmemsave", { val: Number(start), size: Number(end - start), filename: path });
+    for (const { start, length } of partsOf(BigInt(size))) {
+      const refused = await qmp.execute("pmemsave", { val: Number(start), size: length, filename: path }).then(
+        () => undefined,
+        (error: unknown) => {
+          if (error instanceof QmpError) return error.message;
+          throw error;
+        },
+      );
+      if (refused !== undefined) return `QEMU does not give its memory: ${refused}`;
       const bytes = await readFile(path).catch(() => undefined);
-      if (!bytes) return undefined;
+      if (!bytes) return "QEMU's files cannot be read from here";
       for (let at = bytes.indexOf(needle); at >= 0; at = bytes.indexOf(needle, at + 1)) {
         const address = start + BigInt(at - FIRST_ENTRY);
         const base = address - BigInt(2 * POINTER * SOURCES + INJECTED * MOST_INJECTED);
         if (base >= start && pointerAt(bytes, Number(base - start) + POINTER * INJECTED) === address) return base + BigInt(POINTER * (SOURCES + INJECTED));
       }
-      // Overlap, so that a record on the border is found whole.
-      end = start === VIRT_RAM_BASE ? start : start + BigInt(4 * MOST_INJECTED);
     }
-    return undefined;
+    return "the record is nowhere in guest memory: its firmware has not run yet";
   } finally {
     await held.release();
   }

@@ -15,7 +15,7 @@ import { policyOf, sourcesFor } from "../scenario/machine.ts";
 import { recordOf } from "../scenario/record.ts";
 import type { Moment, Number64, RecordEvent, Scenario } from "../scenario/schema.ts";
 import { type Lane, Timeline, type TimelineEntry } from "../scenario/timeline.ts";
-import { eventDeviceTable } from "./event-device.ts";
+import { errorDeviceOf, eventDeviceTable } from "./event-device.ts";
 import { type ExtraTable, realHandOff } from "./hand-off.ts";
 import { type ComparedLine, compareLines, differ, isBootLine, isReport, isTableLine, type KernelName, kernelOf, plainLines } from "./kernel-log.ts";
 import { ConnectionLost } from "./lines.ts";
@@ -125,7 +125,10 @@ export async function runForReal(scenario: Scenario, options: RealRunOptions): P
       }),
     ),
     handOff: policy.handOff === "hardwareErrors" ? "hardwareErrors" : "hest",
-    extra: [{ bytes: eventDeviceTable(EVENT_INTERRUPT[platform.architecture]) }, ...(options.bootErrors ? [bootErrorTable(options.bootErrors)] : [])],
+    extra: [
+      { bytes: eventDeviceTable(EVENT_INTERRUPT[platform.architecture], errorDeviceOf(base)) },
+      ...(options.bootErrors ? [bootErrorTable(options.bootErrors)] : []),
+    ],
     ...(options.bootErrors && { blobs: new Map([[BOOT_ERRORS, options.bootErrors]]) }),
   });
   const machine = await startGuest({ platform, guest, files, words, patience, ...(progress && { progress }) });

@@ -16,6 +16,8 @@ class FakeMachine {
   readonly memory = Buffer.alloc(4096);
   injected: Buffer | undefined;
   acknowledges = true;
+  properties: Record<string, unknown> = { type: "virt-11.1-machine", ras: true };
+  gives = true;
 
   constructor() {
     // Two pointers, two acknowledge words, two blocks of 1 KiB.
@@ -39,7 +41,12 @@ class FakeMachine {
         return reply({});
       case "query-memory-size-summary":
         return reply({ "base-memory": SIZE, "plugged-memory": 0 });
+      case "qom-get":
+        return values.property in this.properties
+          ? reply(this.properties[values.property])
+          : `${JSON.stringify({ error: { class: "GenericError", desc: `Property '${values.property}' not found` } })}\r\n`;
       case "pmemsave": {
+        if (!this.gives) return `${JSON.stringify({ error: { class: "GenericError", desc: "could not open '/x': Permission denied" } })}\r\n`;
         const out = Buffer.alloc(values.size);
         if (ERRORS >= values.val && ERRORS + 4096 <= values.val + values.size) this.memory.copy(out, ERRORS - values.val);
         writeFileSync(values.filename, out);
@@ -112,6 +119,41 @@ describe("apei qemu inject", () => {
       04000000 00000000000000000000000000000000 44494d4d203300000000000000000000 00000000
       0000000000000000                                         # no time stamp
       deadbeef`);
+  });
+
+  test("machines on which nothing would come of it are refused before", async () => {
+    const machine = new FakeMachine();
+    server = await fakeServer(greeting(11, 1), (line) => machine.answer(line));
+    machine.properties = { type: "virt-10.1-machine", ras: true };
+    const older = await apei(["qemu", "inject", "-", "--qmp", server.path], block);
+    expect(older).toMatchObject({ exit: 2, err: "apei: machine type virt-10.1 has no error source for injected records: virt-10.2 or newer is needed\n" });
+    machine.properties = { type: "virt-11.1-machine", ras: false };
+    const off = await apei(["qemu", "inject", "-", "--qmp", server.path], block);
+    expect(off).toMatchObject({ exit: 2, err: "apei: the machine has no error sources: start QEMU with -machine virt,ras=on\n" });
+    expect(machine.injected).toBeUndefined();
+  });
+
+  test("a QEMU that does not give its memory leaves the acknowledgement unknown", async () => {
+    const machine = new FakeMachine();
+    machine.gives = false;
+    server = await fakeServer(greeting(11, 1), (line) => machine.answer(line));
+    const { exit, out } = await apei(["qemu", "inject", "-", "--qmp", server.path], block);
+    expect(out).toMatch(/^172 bytes injected; acknowledgement unknown: QEMU does not give its memory: pmemsave: could not open/);
+    expect(exit).toBe(1);
+  });
+
+  test("several records of one file go one after another, as long as the guest acknowledges", async () => {
+    const machine = new FakeMachine();
+    server = await fakeServer(greeting(11, 1), (line) => machine.answer(line));
+    const two = await apei(["generate", "--section", "platformMemory", "--count", "2"]);
+    const done = await apei(["qemu", "inject", "-", "--qmp", server.path], two.bytes);
+    expect(done.out.trim().split("\n")).toHaveLength(2);
+    expect(done).toMatchObject({ exit: 0 });
+    machine.acknowledges = false;
+    const first = await apei(["qemu", "inject", "-", "--qmp", server.path, "--acknowledge", "0.1"], two.bytes);
+    expect(first.out).toBe("172 bytes injected; not acknowledged within 0.1 s\n");
+    expect(first.err).toContain("1 more not injected");
+    expect(first.exit).toBe(1);
   });
 
   test("an old QEMU, another architecture, a big block and things that are no record", async () => {

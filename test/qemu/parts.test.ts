@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
 import { boot } from "../../src/firmware/boot.ts";
 import { FILE, type FwCfgFiles } from "../../src/loader/fw-cfg.ts";
-import { eventDeviceTable } from "../../src/qemu/event-device.ts";
+import { errorDeviceOf, eventDeviceTable } from "../../src/qemu/event-device.ts";
 import { POINTER_HOME, realHandOff, signatureOf, tablesOf } from "../../src/qemu/hand-off.ts";
 import { cpioArchive } from "../../src/qemu/initramfs.ts";
 import { compareLines, differ, isBootLine, isReport, isTableLine, kernelOf, plainLines } from "../../src/qemu/kernel-log.ts";
@@ -27,6 +27,30 @@ describe("the event device's table", () => {
     expect(ours.subarray(36)).toEqual(bytes!.subarray(36));
     expect(ours.subarray(0, 9)).toEqual(bytes!.subarray(0, 9));
     expect(ours.reduce((sum, byte) => (sum + byte) & 255, 0)).toBe(0);
+  });
+});
+
+describeShared("the error device of a machine", () => {
+  test.each([
+    ["virt-aarch64-ras-11.1", "GEDD"],
+    ["virt-aarch64-ras-7.2", undefined],
+    ["q35-pm-11.1", undefined],
+  ])("%s: %s", (machine, name) => {
+    expect(errorDeviceOf([shared(`captures/${machine}/tables/DSDT.dat`)])).toBe(name);
+  });
+  test.skipIf(!haveIasl)("is notified instead of one of ours", () => {
+    const { bytes, output } = iaslCompile(`DefinitionBlock ("", "SSDT", 2, "APEI", "ERRDEV  ", 1)
+      { External (\\_SB.GEDD, DeviceObj)
+        Scope (\\_SB) {
+          Device (APEG) {
+            Name (_HID, "ACPI0013") Name (_UID, 1)
+            Name (_CRS, ResourceTemplate () { Interrupt (ResourceConsumer, Edge, ActiveHigh, Exclusive) { 81 } })
+            Method (_EVT, 1, Serialized) { Notify (\\_SB.GEDD, 0x80) }
+          } } }`);
+    expect(bytes, output).toBeDefined();
+    // The declaration that it is elsewhere, which only compilers need, is 13 bytes.
+    expect(bytes![36]).toBe(0x15);
+    expect(eventDeviceTable(81, "GEDD").subarray(36)).toEqual(bytes!.subarray(36 + 13));
   });
 });
 

@@ -34,7 +34,7 @@ export const command: Command = {
         choices: Object.keys(ACTIONS),
         describe: "run a scenario for real, inject a record into a running QEMU, capture a machine's fw_cfg files, fetch the programs of a Debian release",
       })
-      .positional("input", { type: "string", describe: "run: scenario file; inject: record, status block or JSON of either; - is standard input" })
+      .positional("input", { type: "string", describe: "run: scenario file; inject: records, status blocks or JSON of either; - is standard input" })
       .option("firmware", {
         type: "string",
         choices: Object.keys(PLATFORMS),
@@ -153,24 +153,33 @@ async function throwRecord(args: Args, io: Io): Promise<number> {
   const file = needed(args, "input", "a record");
   const socket = needed(args, "qmp", "the socket with --qmp");
   const { blockOfRecord, inject, MOST_INJECTED } = await import("../../qemu/inject.ts");
-  const block = blockFrom(await readInput(file, io), file, blockOfRecord);
-  if (block.length > MOST_INJECTED) throw new UsageError(`${file}: the status block has ${block.length} bytes, QEMU's sources hold ${MOST_INJECTED}`);
+  const blocks = blocksFrom(await readInput(file, io), file, blockOfRecord);
+  const place = (i: number) => (blocks.length === 1 ? file : `${file}: record ${i + 1} of ${blocks.length}`);
+  for (const [i, block] of blocks.entries())
+    if (block.length > MOST_INJECTED) throw new UsageError(`${place(i)}: the status block has ${block.length} bytes, QEMU's sources hold ${MOST_INJECTED}`);
+  const seconds = args["acknowledge"] as number;
   const qmp = await QmpClient.connect(socket);
   try {
-    const result = await inject(qmp, block, (args["acknowledge"] as number) * 1000);
-    const { acknowledged, after, reason } = result;
-    if (args["json"]) io.stdout.write(`${JSON.stringify({ ...result, bytes: block.length }, null, 2)}\n`);
-    else
-      io.stdout.write(
-        `${block.length} bytes injected; ${acknowledged === "yes" ? `acknowledged after ${after} ms` : acknowledged === "no" ? `not acknowledged within ${args["acknowledge"]} s` : `acknowledgement unknown: ${reason}`}\n`,
-      );
-    return acknowledged === "no" || (acknowledged === "unknown" && args["acknowledge"] !== 0) ? EXIT.findings : EXIT.fine;
+    for (const [i, block] of blocks.entries()) {
+      const result = await inject(qmp, block, seconds * 1000);
+      const { acknowledged, after, reason } = result;
+      if (args["json"]) io.stdout.write(`${JSON.stringify({ ...result, bytes: block.length }, null, blocks.length === 1 ? 2 : undefined)}\n`);
+      else
+        io.stdout.write(
+          `${block.length} bytes injected; ${acknowledged === "yes" ? `acknowledged after ${after} ms` : acknowledged === "no" ? `not acknowledged within ${seconds} s` : `acknowledgement unknown: ${reason}`}\n`,
+        );
+      if (acknowledged === "yes" || seconds === 0) continue;
+      if (i + 1 < blocks.length)
+        io.stderr.write(`apei: ${blocks.length - i - 1} more not injected: QEMU takes one when the guest has acknowledged the one before\n`);
+      return EXIT.findings;
+    }
+    return EXIT.fine;
   } finally {
     qmp.close();
   }
 }
-/** The one status block of a document, or the block that says what its record says. */
-function blockFrom(input: Uint8Array, file: string, convert: (record: CperRecord) => Uint8Array): Uint8Array {
+/** The status blocks of a document, records as blocks that say the same. */
+function blocksFrom(input: Uint8Array, file: string, convert: (record: CperRecord) => Uint8Array): Uint8Array[] {
   const documents = documentsOf();
   const text = new TextDecoder().decode(input);
   let bytes = input;
@@ -181,11 +190,11 @@ function blockFrom(input: Uint8Array, file: string, convert: (record: CperRecord
       if (error instanceof SyntaxError) throw new UsageError(`${file}: is no JSON: ${error.message}`);
       throw error;
     }
-  for (const { format, value } of leavesOf(documents.read(bytes))) {
-    if (format.name === "status-block") return format.encode(value);
-    if (format.name === "cper") return convert(value as CperRecord);
-  }
-  throw new UsageError(`${file}: holds neither an error status block nor a record`);
+  const blocks = [...leavesOf(documents.read(bytes))].flatMap(({ format, value }) =>
+    format.name === "status-block" ? [format.encode(value)] : format.name === "cper" ? [convert(value as CperRecord)] : [],
+  );
+  if (blocks.length === 0) throw new UsageError(`${file}: holds neither an error status block nor a record`);
+  return blocks;
 }
 
 // ---- capture ----
