@@ -1,32 +1,45 @@
-/** Bundles the command line into one script and keeps its compiled form; run after tsc. */
-import { rmSync, writeFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
-import { COMPILED, load, SCRIPT } from "./command-line.js";
+/** Bundles the command line into a script, and packages that few commands need into others, and keeps their compiled forms; run after tsc. */
+const { rmSync, writeFileSync } = require("node:fs");
+const { join } = require("node:path");
+const { build } = require("esbuild");
+const { compiledOf, fileOf, load, loaded, PACKAGES, PARAMETERS } = require("./command-line.js");
 
-const project = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
+const project = (path) => join(__dirname, "..", path);
 
-rmSync(COMPILED, { force: true });
-await build({
-  entryPoints: [project("dist/cli/main.js")],
-  outfile: SCRIPT,
-  bundle: true,
-  platform: "node",
-  target: "node20.19",
-  format: "cjs",
-  charset: "ascii",
-  minifySyntax: true,
-  minifyWhitespace: true,
-  // A script that was compiled before cannot import; what is part of the package is in the bundle.
-  supported: { "dynamic-import": false },
-  define: { "import.meta.url": "importMetaUrl" },
-  logLevel: "warning",
-});
+const bundle = (name, input) =>
+  build({
+    ...input,
+    outfile: fileOf(name),
+    bundle: true,
+    platform: "node",
+    target: "node20.19",
+    format: "cjs",
+    charset: "ascii",
+    minify: true,
+    // A script that was compiled before cannot import; what is part of the package is in the bundle.
+    supported: { "dynamic-import": false },
+    define: { "import.meta.url": "importMetaUrl" },
+    banner: { js: `(function (${PARAMETERS}) {` },
+    footer: { js: "})" },
+    logLevel: "warning",
+  });
 
-// Functions are kept compiled only if they have run, and those that are kept cost time too: have the usual ones run.
-const { main, script } = await load();
-const silent = { write: () => true };
-const io = { stdin: [], stdout: silent, stderr: silent, env: {}, importModule: (url) => import(url) };
-const record = project("test/input/wrapped/record.bin");
-for (const words of [["--help"], ["decode", "--help"], ["decode", record], ["decode", record, "--json"]]) await main(words, io);
-writeFileSync(COMPILED, script.createCachedData());
+/** Functions are kept compiled only if they have run, and those that are kept cost time too: have the usual ones run. */
+async function warmUp() {
+  const { main } = await load();
+  const silent = { write: () => true };
+  const io = { stdin: [], stdout: silent, stderr: silent, env: {}, importModule: (url) => import(url) };
+  const record = project("test/input/wrapped/record.bin");
+  for (const words of [["--help"], ["decode", record], ["decode", record, "--json"], ["decode", "--help"]]) await main(words, io);
+}
+
+async function all() {
+  const names = ["apei", ...Object.values(PACKAGES)];
+  for (const name of names) rmSync(compiledOf(name), { force: true });
+  await bundle("apei", { entryPoints: [project("dist/cli/main.js")], external: Object.keys(PACKAGES) });
+  for (const [specifier, name] of Object.entries(PACKAGES))
+    await bundle(name, { stdin: { contents: `const all = require("${specifier}"); module.exports = all.default ?? all;`, resolveDir: __dirname } });
+  await warmUp();
+  for (const [name, { script }] of loaded) writeFileSync(compiledOf(name), script.createCachedData());
+}
+all();

@@ -1,15 +1,18 @@
 /**
- * Loads the command line: one script, with its compiled form kept beside it by the build, because compiling takes
- * longer than most commands do. Another version of Node refuses that form and compiles anew.
+ * Loads the command line: scripts with their compiled form kept beside them by the build, because compiling takes
+ * longer than most commands do. Another version of Node refuses that form and compiles anew. These files are CommonJS
+ * because Node takes longer to get its loader of modules ready, too.
  */
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { fileURLToPath } from "node:url";
-import vm from "node:vm";
+const { readFileSync } = require("node:fs");
+const { join } = require("node:path");
+const { pathToFileURL } = require("node:url");
+const vm = require("node:vm");
 
-const url = new URL("../dist/cli/apei.cjs", import.meta.url);
-export const SCRIPT = fileURLToPath(url);
-export const COMPILED = `${SCRIPT}.compiled`;
+const FOLDER = join(__dirname, "../dist/cli");
+/** What has a script of its own, by the name it is imported by: packages that few commands need. */
+const PACKAGES = { yargs: "package-yargs", "ajv/dist/2020.js": "package-ajv", "hyparquet-writer": "package-hyparquet-writer" };
+/** The scripts are functions that take these. */
+const PARAMETERS = ["exports", "require", "module", "importMetaUrl"];
 
 const read = (file, encoding) => {
   try {
@@ -18,17 +21,28 @@ const read = (file, encoding) => {
     return undefined;
   }
 };
+const fileOf = (name) => join(FOLDER, `${name}.cjs`);
+const compiledOf = (name) => `${fileOf(name)}.compiled`;
 
-/** @returns `main`, and the script for the build to keep compiled; without a bundle the modules themselves. */
-export async function load() {
+const loaded = new Map();
+/** What a script exports, and the script for the build to keep compiled; undefined without one. */
+function loadScript(name) {
+  const known = loaded.get(name);
+  if (known) return known;
+  const filename = fileOf(name);
   // The bundler writes ASCII only.
-  const source = read(SCRIPT, "latin1");
-  if (source === undefined) return import("../dist/cli/main.js");
-  const script = new vm.Script(`(function (exports, require, module, importMetaUrl) {${source}\n})`, {
-    filename: SCRIPT,
-    cachedData: read(COMPILED),
-  });
+  const source = read(filename, "latin1");
+  if (source === undefined) return undefined;
+  const script = new vm.Script(source, { filename, cachedData: read(compiledOf(name)) });
   const module = { exports: {} };
-  script.runInThisContext()(module.exports, createRequire(url), module, url.href);
-  return { main: module.exports.main, script };
+  script.runInThisContext()(module.exports, requireFrom, module, pathToFileURL(filename).href);
+  const result = { script, exports: module.exports };
+  loaded.set(name, result);
+  return result;
 }
+const requireFrom = (name) => (Object.hasOwn(PACKAGES, name) ? loadScript(PACKAGES[name]).exports : require(name));
+
+/** The module that exports `main`; without a bundle the modules themselves. */
+const load = async () => loadScript("apei")?.exports ?? import("../dist/cli/main.js");
+
+module.exports = { load, loaded, fileOf, compiledOf, PACKAGES, PARAMETERS };

@@ -1,6 +1,6 @@
 /** The program as a process; all else is tested in this one. */
-import { execFile } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { execFile, spawn, spawnSync } from "node:child_process";
+import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 
@@ -34,5 +34,20 @@ describe.skipIf(!existsSync(project("dist/cli/main.js")))("bin/apei.js", () => {
       project("samples/sections/fan-board.mjs"),
     ]);
     expect(out).toMatch(/^Fan board error/);
+  });
+  test("ends quietly when whoever reads has seen enough", async () => {
+    const child = spawn(process.execPath, [project("bin/apei.js"), "schema", "cper"], { stdio: ["ignore", "pipe", "pipe"] });
+    child.stdout.destroy();
+    let err = "";
+    child.stderr.on("data", (chunk) => (err += chunk));
+    expect(await new Promise((resolve) => child.on("close", resolve))).toBe(0);
+    expect(err).toBe("");
+  });
+  test.skipIf(!existsSync("/dev/full"))("says when its output cannot be written", () => {
+    const full = openSync("/dev/full", "w");
+    const { status, stderr } = spawnSync(process.execPath, [project("bin/apei.js"), "--help"], { stdio: ["ignore", full, "pipe"], encoding: "utf8" });
+    closeSync(full);
+    expect(stderr).toMatch(/^apei: standard output: ENOSPC: [^\n]*\n$/);
+    expect(status).toBe(2);
   });
 });
