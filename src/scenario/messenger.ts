@@ -4,7 +4,7 @@ import type { Injection } from "../arm64/exception-entry.ts";
 import type { Handling } from "../guest/kernel.ts";
 import { ERROR_NOTIFICATION, GENERIC_EVENT_DEVICE } from "../host/event-device.ts";
 import { NEED, NOTIFICATION_KIND, NotificationController, type Signal } from "../host/notification.ts";
-import { hexNumber } from "../layout/index.ts";
+import { hexNumber, UsageError } from "../layout/index.ts";
 import { injectionData, injectionWords, type Processor } from "./processor.ts";
 import type { Stage } from "./stage.ts";
 
@@ -23,14 +23,17 @@ const PLAIN_NOTICE: Notice = { vcpu: 0, notification: undefined, faultAddress: u
 /** Brings notifications to the guest and keeps what has to wait. */
 export class Messenger {
   readonly #stage: Stage;
+  readonly #serror: (vcpu: number) => void;
   readonly #controllers = new Map<NotificationName, NotificationController>();
   /** What is told with the notification that is being raised. */
   #notice: Notice = PLAIN_NOTICE;
   /** Whether an abort was given since somebody last asked. */
   #answered = false;
 
-  constructor(stage: Stage) {
+  /** @param serror the hypervisor gives a vCPU a virtual SError. */
+  constructor(stage: Stage, serror: (vcpu: number) => void) {
     this.#stage = stage;
+    this.#serror = serror;
     for (const { source, milliseconds } of stage.kernel.timers) this.#poll(source, milliseconds, milliseconds);
   }
 
@@ -51,6 +54,8 @@ export class Messenger {
       stage.say("monitor", undefined, "unheard", `source ${source} has no notification the monitor knows: the record waits unseen`, { bad: true });
       return;
     }
+    if (stage.physical && type === "sei")
+      throw new UsageError(`event at ${stage.agenda.now} ms: an SError of a physical machine is noticed by its processor: say it as a processorError`);
     const subject = { source, type, vector: own?.vector ?? 0, pollInterval: own?.pollInterval ?? 0 };
     const controller = this.#controller(type);
     const { words } = NOTIFICATION_KIND[type];
@@ -60,13 +65,7 @@ export class Messenger {
     });
     this.#notice = notice;
     const raised = controller.raise(subject, vcpu);
-    if (raised.state === "pending" && raised.until === "unmasked")
-      stage.say(
-        "controller",
-        undefined,
-        "pending",
-        `vCPU ${vcpu} masks it: it waits${type === "sei" ? ` (${injectionWords(stage.processor(vcpu).serror().injection)}); it cannot be taken back` : ""}`,
-      );
+    if (raised.state === "pending" && raised.until === "unmasked") stage.say("controller", undefined, "pending", `vCPU ${vcpu} masks it: it waits`);
     if (raised.state === "pending" && raised.until === "nextPoll") stage.say("controller", undefined, "pending", "the guest's next poll will find it");
     if (raised.state === "undeliverable")
       stage.say(
@@ -89,8 +88,9 @@ export class Messenger {
       controller = new NotificationController(type, {
         has: this.#stage.has,
         masks: (vcpu) => {
-          const { interruptsMasked = false, serrorMasked = false, eventsMasked = false } = this.#stage.processor(vcpu).state;
-          return { interrupts: interruptsMasked, serror: serrorMasked, events: eventsMasked };
+          const { interruptsMasked = false, eventsMasked = false } = this.#stage.processor(vcpu).state;
+          // A masked SError waits in the hypervisor's registers, not in a controller.
+          return { interrupts: interruptsMasked, events: eventsMasked };
         },
         deliver: (signal) => this.#deliver(signal),
       });
@@ -110,11 +110,7 @@ export class Messenger {
         data: { type, vcpu, ...injectionData(injection) },
       });
     } else if (type === "sei") {
-      const { syndrome, injection } = processor.serror();
-      stage.say("controller", "guest", "delivered", `SError on vCPU ${vcpu}: ${injectionWords(injection)}`, {
-        data: { type, vcpu, ...injectionData(injection) },
-      });
-      stage.kernel.serror(syndrome);
+      this.#serror(vcpu);
       return;
     } else {
       stage.say("controller", "guest", "delivered", `${NOTIFICATION_KIND[type].words}, on vCPU ${vcpu}`, { data: { type, vcpu, vector } });

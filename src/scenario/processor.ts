@@ -1,5 +1,5 @@
 /** The vCPUs of a scenario: what they mask, and what an exception does to their registers. */
-import { type Injection, injectAbort, injectVirtualSError, type Registers } from "../arm64/exception-entry.ts";
+import { type Injection, injectAbort, type Level, type Registers, vectorOffsetByLevel } from "../arm64/exception-entry.ts";
 import { KvmMachine, type KvmVcpu } from "../arm64/kvm.ts";
 import { KVM_LAYOUTS } from "../arm64/kvm-layouts.ts";
 import { ProcessorState, wordOf } from "../arm64/registers.ts";
@@ -7,23 +7,25 @@ import { buildVsesr, decodeEsr, encodeEsr } from "../arm64/syndrome.ts";
 import { type MachineCheckState, machineCheckState } from "../host/machine-check.ts";
 import type { ErrorAddress } from "../host/monitor.ts";
 import { decode, hexNumber } from "../layout/index.ts";
-import type { KvmChoice, VcpuState } from "./schema.ts";
+import type { VcpuState } from "./schema.ts";
+import type { KvmChoice } from "./schema-arm64.ts";
 
 /** Where the vCPUs are when nothing else is said: a program, and the kernel that runs it. */
-const PC = { EL0: 0x0000_aaaa_c0de_1000n, EL1: 0xffff_8000_8010_2000n } as const;
-const VECTORS = 0xffff_8000_8001_0800n;
+const PC = { EL0: 0x0000_aaaa_c0de_1000n, EL1: 0xffff_8000_8010_2000n, EL2: 0xffff_8000_8020_3000n } as const;
+const VECTORS = { EL1: 0xffff_8000_8001_0800n, EL2: 0xffff_8000_8002_0800n, EL3: 0x0e09_8000n } as const;
 const SYSTEM_CONTROL = 0x34f4_d91dn;
 
-const registersOf = (state: VcpuState): Registers => {
+/** The guest's view of its registers; `pc` where it is not in the middle of its program. */
+const registersOf = (state: VcpuState, pc?: bigint): Registers => {
   const level = state.level ?? "EL0";
   return {
-    PC: PC[level],
+    PC: pc ?? PC[level],
     PSTATE: wordOf(ProcessorState, {
-      mode: level === "EL0" ? "el0t" : "el1h",
+      mode: ({ EL0: "el0t", EL1: "el1h", EL2: "el2h" } as const)[level],
       ...(state.serrorMasked && { a: true }),
       ...(state.interruptsMasked && { i: true }),
     }),
-    VBAR_EL1: VECTORS,
+    VBAR_EL1: VECTORS.EL1,
     SCTLR_EL1: SYSTEM_CONTROL,
   };
 };
@@ -74,36 +76,45 @@ export class Processor {
     return { esr, result, exit: { esr: shown.esr, fetch: decoded.form === "instructionAbort", address } };
   }
 
+  /** What the physical processor finds when an exception is taken now. @param entered vector it was just sent to, by an exception from this level. */
+  physical(entered?: Level): Registers {
+    const level = this.state.level ?? "EL0";
+    const pc = entered === undefined || level === "EL0" ? undefined : VECTORS[level] + BigInt(vectorOffsetByLevel(entered, level, "irq"));
+    return { ...registersOf(this.state, pc), VBAR_EL2: VECTORS.EL2, VBAR_EL3: VECTORS.EL3, SCTLR_EL2: SYSTEM_CONTROL, SCTLR_EL3: SYSTEM_CONTROL };
+  }
+
   /** The abort a monitor gives by writing registers itself. */
   abort(abort: "data" | "instruction", address: bigint | undefined): Injection {
     return injectAbort(registersOf(this.state), { abort, target: "EL1", ...(address !== undefined && { address }) });
   }
-  /** A virtual SError for an error that is contained and does not concern the running program. */
-  serror(): { readonly syndrome: bigint; readonly injection: Injection } {
-    const syndrome = buildVsesr("architected", { aet: "restartable", dfsc: "asynchronous" });
-    return { syndrome, injection: injectVirtualSError(registersOf(this.state), syndrome) };
-  }
 }
 
-/** A KVM machine whose monitor asked for, and enabled, exits for guest aborts. */
-export function kvmMachine(choice: KvmChoice = {}): KvmMachine {
+/** Syndrome of a virtual SError for an error that is contained and does not concern the running program. */
+export const CONTAINED = buildVsesr("architected", { aet: "restartable", dfsc: "asynchronous" });
+
+/** A KVM machine as the scenario's kernel offers it. `enable` asks for the exits for guest aborts; what is wrong with how that is done comes back. */
+export function kvmMachine(choice: KvmChoice = {}): { readonly machine: KvmMachine; readonly enable: () => readonly string[] } {
   const machine = new KvmMachine({
     dialect: choice.dialect ?? "linux-7.2",
     hostRas: choice.hostRas !== false,
-    ...(choice.seaToUser === false && { without: ["KVM_CAP_ARM_SEA_TO_USER"] }),
+    without: [...(choice.seaToUser === false ? (["KVM_CAP_ARM_SEA_TO_USER"] as const) : []), ...(choice.without ?? [])],
   });
-  if (machine.checkExtension("KVM_CAP_ARM_SEA_TO_USER")) machine.enableCapability("KVM_CAP_ARM_SEA_TO_USER");
-  return machine;
+  const enable = () => {
+    const asked = choice.enabled === "unqueried" || machine.checkExtension("KVM_CAP_ARM_SEA_TO_USER");
+    return asked ? machine.enableCapability("KVM_CAP_ARM_SEA_TO_USER").misuse : [];
+  };
+  return { machine, enable };
 }
 
-/** Every register an injection sets, in one line. */
-export const injectionWords = (injection: Injection): string =>
+/** Every register an injection sets, in one line. @param returnsTo where the final ERET goes. */
+export const injectionWords = (injection: Injection, returnsTo = "the interrupted instruction"): string =>
   injection.registers
     .filter(({ register }) => register !== "PSTATE")
-    .map(
-      ({ register, value, words }) =>
-        `${register} ${value === undefined ? (words.includes("FnV tells") ? "not valid (FnV)" : "not known") : hexNumber(value)}${register === "PC" && value !== undefined ? ` (${words})` : ""}`,
-    )
+    .map(({ register, value, words }) => {
+      if (value === undefined) return `${register} ${words.includes("FnV tells") ? "not valid (FnV)" : "not known"}`;
+      const note = register === "PC" ? words : register.startsWith("ELR_") ? `ERET goes back to ${returnsTo}` : undefined;
+      return `${register} ${hexNumber(value)}${note === undefined ? "" : ` (${note})`}`;
+    })
     .join(", ");
 /** An injection's registers for the timeline: hex, null where one is unknown. */
 export const injectionData = (injection: Injection): { [register: string]: string | null } =>

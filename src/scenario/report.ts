@@ -4,7 +4,7 @@ import { sectionTypes } from "../cper/registry.ts";
 import { bytesToHex, hexNumber, type Json, type Tree, treeLines } from "../layout/index.ts";
 import { storedLine, storedRecords } from "./error-store.ts";
 import type { RunResult } from "./runner.ts";
-import { timelineLines } from "./timeline.ts";
+import { timelineLines, wrapped } from "./timeline.ts";
 
 const format = statusBlockFormat(sectionTypes);
 export type Severity = keyof typeof BLOCK_SEVERITY;
@@ -21,9 +21,21 @@ export function accountLines(result: RunResult): string[] {
 
 const indented = (lines: readonly string[]) => (lines.length === 0 ? ["  nothing"] : lines.map((line) => `  ${line}`));
 
+/** Characters of a line of prose. */
+const PROSE = 120;
+
 /** @param records whether the decoded records and the guest's kernel log follow the timeline. */
 export function runLines(result: RunResult, records: boolean): string[] {
-  const lines = [result.name, "", ...timelineLines(result.timeline), "", ...accountLines(result), `outcome: ${OUTCOME[result.outcome]}`];
+  const about = result.about === undefined ? [] : ["", ...wrapped(result.about, PROSE)];
+  const lines = [
+    result.name,
+    ...about,
+    "",
+    ...timelineLines(result.timeline, result.lanes),
+    "",
+    ...accountLines(result),
+    `outcome: ${OUTCOME[result.outcome]}`,
+  ];
   if (result.store) lines.push("", "left in the error record store:", ...indented(storedRecords(result.store).map(storedLine)));
   if (result.missing.length > 0) lines.push("", "what should be there and is not:", ...indented(result.missing));
   if (!records) return lines;
@@ -37,6 +49,7 @@ export function runLines(result: RunResult, records: boolean): string[] {
 export function runJson(result: RunResult): { [key: string]: Json } {
   return {
     name: result.name,
+    ...(result.about !== undefined && { about: result.about }),
     outcome: result.outcome,
     timeline: result.timeline.map(({ at, from, to, what, text, bad, data }) => ({
       at,

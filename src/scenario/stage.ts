@@ -11,6 +11,7 @@ import type { GuestMemory } from "../machine/memory.ts";
 import { Agenda } from "./agenda.ts";
 import type { PlatformDevices } from "./devices.ts";
 import { policyOf } from "./machine.ts";
+import type { Outside } from "./outside.ts";
 import { kvmMachine, Processor } from "./processor.ts";
 import type { GuestChoice, Scenario } from "./schema.ts";
 import { startMachine } from "./start.ts";
@@ -39,6 +40,8 @@ export class Stage {
   /** The monitor knows where its sources are. */
   readonly handedOff: boolean;
   readonly subjects: readonly Subject[];
+  /** There is no monitor: firmware at EL3 stands in its place. */
+  readonly physical: boolean;
   readonly vcpus: readonly Processor[];
   readonly records: ReadRecord[] = [];
   /** How the guest behaves; events change it. */
@@ -47,16 +50,21 @@ export class Stage {
   ended = false;
 
   /** @param inject what an error injected through EINJ leads to. @throws UsageError, EncodeError for a machine that cannot be. */
-  constructor(scenario: Scenario, inject: (error: InjectedError) => void) {
+  constructor(scenario: Scenario, inject: (error: InjectedError) => void, outside: Outside) {
     const { machine = {} } = scenario;
     this.scenario = scenario;
     this.policy = policyOf(scenario.monitor);
     this.guest = scenario.guest ?? {};
+    this.physical = machine.kind === "physical";
     const kvm = kvmMachine(machine.kvm);
+    const late = machine.kvm?.enabled === "afterVcpus";
+    const misuses = late || machine.kvm?.enabled === "never" ? [] : [...kvm.enable()];
     const vcpus = machine.vcpus ?? [];
-    this.vcpus = (vcpus.length > 0 ? vcpus : [{}]).map((state) => new Processor(kvm, state));
+    this.vcpus = (vcpus.length > 0 ? vcpus : [{}]).map((state) => new Processor(kvm.machine, state));
+    if (late) misuses.push(...kvm.enable());
+    for (const misuse of misuses) this.say("monitor", undefined, "misuse", `programming error: ${misuse}`, { bad: true });
 
-    const { rsdpAddress, tables, platform, memory, locate, subjects } = startMachine(scenario, this.policy, this.timeline, inject);
+    const { rsdpAddress, tables, platform, memory, locate, subjects } = startMachine(scenario, this.policy, this.timeline, inject, outside);
     this.platform = platform;
     this.memory = memory;
     this.subjects = subjects;
@@ -78,10 +86,16 @@ export class Stage {
         clock: () => this.agenda.now,
         report: (event) => this.#guestSays(event),
         acknowledges: () => this.guest.acknowledges !== false,
+        dwell: (store) => {
+          const { acknowledging = 0 } = this.guest;
+          if (acknowledging === 0) store();
+          else this.agenda.schedule(this.agenda.now + acknowledging, store);
+        },
+        died: (why) => platform.keepLastWords(this.kernel, why, this.agenda.now),
       },
     );
     if (rsdpAddress !== undefined) this.kernel.boot(rsdpAddress);
-    platform.start(tables);
+    platform.start(tables, this.kernel);
   }
 
   say(from: Lane, to: Lane | undefined, what: string, text: string, more?: Pick<TimelineEntry, "data" | "bad">): void {
@@ -103,7 +117,7 @@ export class Stage {
   }
 
   #deviceSays(event: SourceEvent): void {
-    const lost = event.kind === "refused" || event.kind === "dropped" || event.kind === "overflowed";
+    const lost = event.kind === "refused" || event.kind === "dropped" || event.kind === "overflowed" || event.kind === "overwritten";
     this.say(
       "monitor",
       event.kind === "written" ? "memory" : undefined,
@@ -123,9 +137,18 @@ export class Stage {
   #guestSays(event: GuestEvent): void {
     if (event.step === "decoded" && event.block)
       this.records.push({ source: event.source ?? 0, bytes: event.block, block: parseErrorStatusBlock(event.block, sectionTypes) });
-    this.say("guest", WRITES.has(event.step) ? "memory" : undefined, event.step, event.text, {
+    this.say("guest", WRITES.has(event.step) ? "memory" : undefined, event.step, `${event.text}${this.#wordNow(event)}`, {
       data: { ...(event.source !== undefined && { source: event.source }), ...(event.address !== undefined && { address: hexNumber(event.address) }) },
       ...(BAD.has(event.step) && { bad: true as const }),
     });
+  }
+
+  /** What an acknowledge register reads that several sources share: each must leave the others' bits alone. */
+  #wordNow({ step, address }: GuestEvent): string {
+    if (step !== "acknowledged" || address === undefined) return "";
+    const sharing = this.kernel.devices.filter(({ source }) => source.readAckRegister?.address === address);
+    return sharing.length > 1
+      ? `, which sources ${sharing.map(({ id }) => id).join(" and ")} share: it reads ${hexNumber(this.memory.readWord(address, 8))} now`
+      : "";
   }
 }

@@ -1,5 +1,5 @@
 /** A run as a sequence diagram. */
-import { LANES, type Lane, type TimelineEntry } from "./timeline.ts";
+import { LANES, type Lane, type LaneNames, type TimelineEntry, wrapped } from "./timeline.ts";
 
 const ROW = 34;
 const TOP = 74;
@@ -10,20 +10,8 @@ const LINE = 58;
 
 const escaped = (text: string) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
 
-function wrapped(text: string): string[] {
-  const lines: string[] = [];
-  let line = "";
-  for (const word of text.split(" ")) {
-    if (line !== "" && line.length + 1 + word.length > LINE) {
-      lines.push(line);
-      line = word;
-    } else line = line === "" ? word : `${line} ${word}`;
-  }
-  return [...lines, line];
-}
-
 /** Draw the timeline: a column for everyone who takes part, an arrow or a note for every entry. */
-export function sequenceDiagram(title: string, entries: readonly TimelineEntry[]): string {
+export function sequenceDiagram(title: string, entries: readonly TimelineEntry[], lanes: LaneNames = LANES): string {
   const used = (Object.keys(LANES) as Lane[]).filter((lane) => entries.some((entry) => entry.from === lane || entry.to === lane));
   const x = (lane: Lane) => LEFT + COLUMN / 2 + used.indexOf(lane) * COLUMN;
   const width = LEFT + Math.max(used.length, 3) * COLUMN + 140;
@@ -31,7 +19,7 @@ export function sequenceDiagram(title: string, entries: readonly TimelineEntry[]
   let y = TOP;
   let last: number | undefined;
   for (const entry of entries) {
-    const lines = wrapped(entry.text);
+    const lines = wrapped(entry.text, LINE);
     const height = ROW + (lines.length - 1) * 13;
     const color = entry.bad ? "#b00020" : "#1a1a1a";
     if (entry.at !== last) parts.push(`<text x="${LEFT - 12}" y="${y + 12}" class="time">${entry.at} ms</text>`);
@@ -57,7 +45,7 @@ export function sequenceDiagram(title: string, entries: readonly TimelineEntry[]
   const bottom = y + 10;
   const columns = used.map(
     (lane) =>
-      `<line x1="${x(lane)}" y1="58" x2="${x(lane)}" y2="${bottom}" class="life"/><rect x="${x(lane) - 70}" y="34" width="140" height="24" rx="4" class="head"/><text x="${x(lane)}" y="50" text-anchor="middle" class="name">${LANES[lane]}</text>`,
+      `<line x1="${x(lane)}" y1="58" x2="${x(lane)}" y2="${bottom}" class="life"/><rect x="${x(lane) - 70}" y="34" width="140" height="24" rx="4" class="head"/><text x="${x(lane)}" y="50" text-anchor="middle" class="name">${lanes[lane]}</text>`,
   );
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${bottom + 10}" viewBox="0 0 ${width} ${bottom + 10}" font-family="sans-serif" font-size="11">
 <style>text{paint-order:stroke;stroke:#fff;stroke-width:3px}.life{stroke:#bbb;stroke-dasharray:4 3}.head{fill:#eef3fb;stroke:#6b86b0}.name{font-weight:bold;stroke:none}.time{text-anchor:end;fill:#666}</style>

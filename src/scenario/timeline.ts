@@ -4,6 +4,7 @@ import { type Json, UsageError } from "../layout/index.ts";
 /** Who acts: the columns of a sequence diagram, left to right. */
 export const LANES = {
   hardware: "hardware",
+  el3: "EL3 firmware",
   kernel: "host kernel",
   monitor: "monitor",
   memory: "guest memory",
@@ -12,6 +13,16 @@ export const LANES = {
   guest: "guest",
 } as const;
 export type Lane = keyof typeof LANES;
+export type LaneNames = Readonly<Record<Lane, string>>;
+/** A physical machine: its firmware at EL3 stands in the monitor's place. */
+export const PHYSICAL_LANES: LaneNames = {
+  ...LANES,
+  kernel: "hypervisor",
+  monitor: "EL3 firmware",
+  memory: "memory",
+  firmware: "boot firmware",
+  guest: "operating system",
+};
 
 export interface TimelineEntry {
   /** Milliseconds since the machine started. */
@@ -49,8 +60,8 @@ export class Timeline {
 }
 
 /** The timeline as lines: milliseconds, who, what. Entries of one moment show the time once; `!` marks what went wrong. */
-export function timelineLines(entries: readonly TimelineEntry[]): string[] {
-  const who = ({ from, to }: TimelineEntry) => (to ? `${LANES[from]} → ${LANES[to]}` : LANES[from]);
+export function timelineLines(entries: readonly TimelineEntry[], lanes: LaneNames = LANES): string[] {
+  const who = ({ from, to }: TimelineEntry) => (to ? `${lanes[from]} → ${lanes[to]}` : lanes[from]);
   const width = Math.max(0, ...entries.map((entry) => who(entry).length));
   const digits = Math.max(1, ...entries.map(({ at }) => String(at).length));
   let last: number | undefined;
@@ -59,4 +70,17 @@ export function timelineLines(entries: readonly TimelineEntry[]): string[] {
     last = entry.at;
     return `${time}  ${who(entry).padEnd(width)} ${entry.bad ? "!" : " "} ${entry.text}`;
   });
+}
+
+/** Break a text between words. @param width most characters of a line; a longer word has a line of its own. */
+export function wrapped(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = word;
+    } else line = line === "" ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
 }

@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { readScenario } from "../../src/scenario/read.ts";
 import { runJson, runLines } from "../../src/scenario/report.ts";
 import { runScenario } from "../../src/scenario/runner.ts";
 import { sequenceDiagram } from "../../src/scenario/svg.ts";
-import { LANES } from "../../src/scenario/timeline.ts";
 
 const FOLDER = new URL("../../samples/scenarios/", import.meta.url);
 const text = (name: string) => readFileSync(new URL(name, FOLDER), "utf8");
@@ -15,16 +15,16 @@ const NAMES = readdirSync(FOLDER)
 describe.each(NAMES)("%s", (name) => {
   test("goes as written", async () => {
     const scenario = await readScenario(text(`${name}.json`));
-    expect(`${runLines(runScenario(scenario), false).join("\n")}\n`).toBe(text(`${name}.txt`));
+    await expect(`${runLines(runScenario(scenario), false).join("\n")}\n`).toMatchFileSnapshot(fileURLToPath(new URL(`${name}.txt`, FOLDER)));
   });
   test("accounts for every error, and draws itself", async () => {
     const result = runScenario(await readScenario(text(`${name}.json`)));
     for (const { submitted, ...parts } of Object.values(result.accounts)) expect(Object.values(parts).reduce((sum, count) => sum + count, 0)).toBe(submitted);
     expect(() => JSON.stringify(runJson(result))).not.toThrow();
-    const svg = sequenceDiagram(result.name, result.timeline);
+    const svg = sequenceDiagram(result.name, result.timeline, result.lanes);
     expect(svg.match(/<(circle|line x1="\d+" y1="\d+" x2="\d+" y2="\d+" stroke)/g)).toHaveLength(result.timeline.length);
     expect(svg).not.toMatch(/NaN|undefined/);
-    for (const { from, to } of result.timeline) for (const lane of to ? [from, to] : [from]) expect(svg).toContain(`>${LANES[lane]}</text>`);
+    for (const { from, to } of result.timeline) for (const lane of to ? [from, to] : [from]) expect(svg).toContain(`>${result.lanes[lane]}</text>`);
   });
 });
 

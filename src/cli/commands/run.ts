@@ -21,7 +21,7 @@ export const command: Command = {
       throw error instanceof UsageError ? new UsageError(`${file}: ${error.message}`) : error;
     });
     const result = runScenario(scenario);
-    if (args["svg"] !== undefined) await writeWhole(args["svg"] as string, sequenceDiagram(result.name, result.timeline));
+    if (args["svg"] !== undefined) await writeWhole(args["svg"] as string, sequenceDiagram(result.name, result.timeline, result.lanes));
     io.stdout.write(args["json"] ? `${JSON.stringify(runJson(result), null, 2)}\n` : `${runLines(result, !args["brief"]).join("\n")}\n`);
     return EXIT.fine;
   },

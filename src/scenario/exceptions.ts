@@ -1,0 +1,475 @@
+/**
+ * Errors the processor itself notices, and what software does about SErrors: every one is routed by the delivery
+ * engine, so that the timeline says who takes it, at which vector, with which registers, and where ERET leads.
+ */
+import { canAlwaysTell, type Delivery, decideDelivery, decideVirtualSError, judgeFirmware, judgeMonitor, type Situation } from "../arm64/delivery.ts";
+import { enterException, type Injection, type Level, type TargetLevel } from "../arm64/exception-entry.ts";
+import type { SetEventsResult } from "../arm64/kvm.ts";
+import { buildEsr, decodeEsr, disrFromEsr, type Esr, encodeEsr, esrFromDisr, serrorVerdict } from "../arm64/syndrome.ts";
+import { hexNumber, UsageError } from "../layout/index.ts";
+import type { Messenger } from "./messenger.ts";
+import { CONTAINED, injectionData, injectionWords, type Processor } from "./processor.ts";
+import { recordOf } from "./record.ts";
+import type { Moment, SeaExitEvent } from "./schema.ts";
+import { FIRMWARE_WORDS, firmwareAction, type KvmExitEvent, MONITOR_WORDS, type ProcessorErrorEvent, type SetEventsEvent } from "./schema-arm64.ts";
+import type { Stage } from "./stage.ts";
+import type { Lane } from "./timeline.ts";
+
+/** An error that could not be told yet: the hardware or the firmware waits for software that can take it. */
+interface Waiting {
+  readonly vcpu: number;
+  readonly error: ProcessorErrorEvent;
+}
+
+const article = (words: Delivery["returnsTo"]) => `the ${words}`;
+const SYNCHRONIZED = { no: "nothing synchronised it", esb: "an ESB synchronised it", iesb: "IESB synchronised it" } as const;
+
+/** What processors of a run notice, and how it reaches whoever is told. */
+export class Exceptions {
+  readonly #stage: Stage;
+  readonly #messenger: Messenger;
+  /** A guest's abort that is taken to EL2 goes to the monitor. */
+  readonly #toMonitor: (exit: SeaExitEvent) => void;
+  /** Errors that wait for their processor to unmask SErrors. */
+  #waiting: Waiting[] = [];
+
+  constructor(stage: Stage, messenger: Messenger, toMonitor: (exit: SeaExitEvent) => void) {
+    this.#stage = stage;
+    this.#messenger = messenger;
+    this.#toMonitor = toMonitor;
+  }
+
+  /** The lane of firmware at EL3: on a physical machine it stands where a monitor would. */
+  get #firmware(): Lane {
+    return this.#stage.physical ? "monitor" : "el3";
+  }
+  /** Level the kernel that reads the records runs at. */
+  get #systemLevel(): TargetLevel {
+    return this.#stage.guest.level ?? "EL1";
+  }
+  #laneOf(level: TargetLevel): Lane {
+    return level === "EL3" ? this.#firmware : level === this.#systemLevel ? "guest" : "kernel";
+  }
+  get #unit(): string {
+    return this.#stage.physical ? "processor" : "vCPU";
+  }
+
+  /** The processor notices an error. @throws UsageError for one that cannot come about. */
+  notice(error: ProcessorErrorEvent, met: "first" | "again" | "at last" = "first"): void {
+    const stage = this.#stage;
+    const vcpu = error.vcpu ?? 0;
+    const processor = stage.processor(vcpu);
+    const situation = this.#situation(processor, error);
+    const decision = decideDelivery(situation);
+    if (decision.impossible !== undefined) throw new UsageError(`event at ${stage.agenda.now} ms: ${decision.impossible}`);
+    const { interrupted } = situation;
+    const first = this.#syndrome(error, situation, decision.takenBy ?? decision.at);
+    const kind = error.exception === "sea" ? "synchronous external abort" : "SError";
+    const severity = error.exception === "sea" ? "" : `, ${serrorVerdict(first).words}`;
+    const masked = error.exception === "sea" ? "" : situation.masked ? ", PSTATE.A set" : ", PSTATE.A clear";
+    const how = error.exception === "sea" ? "" : `; ${SYNCHRONIZED[situation.synchronized]}`;
+    const again = { first: "", again: "met again: ", "at last": "no longer held back: " }[met];
+    const entered = situation.enteredFrom === undefined ? interrupted : `${interrupted}, on an interrupt's entry from ${situation.enteredFrom}`;
+    stage.say("hardware", undefined, "error", `${again}${kind} on ${this.#unit} ${vcpu} at ${entered}${masked}${severity}${how}`, {
+      data: { vcpu, interrupted, esr: hexNumber(first) },
+    });
+    const whose = decision.reasons.at(-1)!;
+    const [routing, ...rest] = decision.reasons.slice(0, -1);
+    if (decision.takenBy === "EL3") {
+      this.#say("hardware", this.#firmware, this.#enter(processor, error, situation, "EL3", first, decision), routing);
+      for (const reason of rest) stage.say(this.#firmware, undefined, "decision", reason);
+    } else for (const reason of [routing!, ...rest]) stage.say("hardware", undefined, "decision", reason);
+    stage.say("hardware", undefined, "attribution", `${whose}${decision.belongsToIsCertain ? "" : " (not certain)"}`, {
+      data: { belongsTo: decision.belongsTo },
+    });
+    if (decision.takenBy === "EL3") this.#judge(error, situation);
+    const source = decision.takenBy === "EL3" ? this.#record(error, decision, met) : undefined;
+    this.#deliver(vcpu, error, situation, decision, source);
+  }
+
+  #situation({ state }: Processor, error: ProcessorErrorEvent): Situation {
+    const { ea = false, amo = false, tge = false, tea = false, vhe = false, hasEl2, hasEl3 } = state.routing ?? {};
+    const { lastResort } = this.#stage.scenario.machine ?? {};
+    return {
+      interrupted: state.level ?? "EL0",
+      error: error.exception === "sea" ? "synchronous" : "asynchronous",
+      masked: state.serrorMasked === true,
+      synchronized: error.synchronizedBy ?? "no",
+      osUsesIesb: this.#stage.guest.iesb !== false,
+      ...{ ea, amo, tge, tea, vhe },
+      ...(hasEl2 !== undefined && { hasEl2 }),
+      ...(hasEl3 !== undefined && { hasEl3 }),
+      ...(error.enteredFrom && { enteredFrom: error.enteredFrom }),
+      ...(error.needsSei !== undefined && { needsSei: error.needsSei }),
+      ...(lastResort && { lastResort }),
+    };
+  }
+
+  /** ESR of the level that takes it: an abort's class says whether it came from a lower level. */
+  #syndrome(error: ProcessorErrorEvent, { interrupted, synchronized }: Situation, at: Level): bigint {
+    const given = error.esr === undefined ? undefined : BigInt(error.esr);
+    if (error.exception === "serror")
+      return (
+        given ??
+        buildEsr("serror", {
+          ec: "serror",
+          il: true,
+          aet: error.severity ?? "restartable",
+          dfsc: "asynchronous",
+          ...(synchronized === "iesb" && { iesb: true }),
+        })
+      );
+    const esr =
+      given ?? encodeEsr("dataAbort", { ec: "dataAbortLower", il: true, fsc: "externalAbort", ...(error.virtualAddress === undefined && { fnv: true }) });
+    return withLevel(decodeEsr(esr), interrupted !== at);
+  }
+
+  /** What taking the exception sets. */
+  #enter(processor: Processor, error: ProcessorErrorEvent, situation: Situation, target: TargetLevel, esr: bigint, { returnsTo }: Delivery): Taken {
+    const abort = error.exception === "sea";
+    const injection = enterException(processor.physical(situation.enteredFrom), {
+      target,
+      kind: abort ? "synchronous" : "serror",
+      exception: abort ? (decodeEsr(esr).form === "instructionAbort" ? "instruction abort" : "data abort") : "SError",
+      esr,
+      ...(abort && { far: error.virtualAddress === undefined ? { unknown: "FnV tells that it is not known" } : { address: BigInt(error.virtualAddress) } }),
+    });
+    return { injection, returnsTo: article(returnsTo), esr };
+  }
+  #say(from: Lane, to: Lane, { injection, returnsTo }: Taken, why?: string): void {
+    this.#stage.say(
+      from,
+      to,
+      "taken",
+      `${why === undefined ? `${injection.target} takes the ${injection.exception}` : why}: ${injectionWords(injection, returnsTo)}`,
+      {
+        data: { target: injection.target, ...injectionData(injection) },
+      },
+    );
+  }
+
+  #judge({ firmware = [] }: ProcessorErrorEvent, situation: Situation): void {
+    for (const name of firmware) {
+      const { allowed, reason } = judgeFirmware(situation, firmwareAction(name));
+      this.#stage.say(this.#firmware, undefined, allowed ? "allowed" : "refused", `${FIRMWARE_WORDS[name]}: ${allowed ? "" : "refused: "}${reason}`, {
+        ...(!allowed && { bad: true }),
+      });
+    }
+  }
+
+  /** The record goes to whoever is told: here only the modelled kernel has sources. @returns the source it was written for. */
+  #record(error: ProcessorErrorEvent, { at }: Delivery, met: string): number | undefined {
+    const stage = this.#stage;
+    const block = error.record && recordOf(error.record);
+    if (!block) return undefined;
+    if (at !== this.#systemLevel || !stage.physical) {
+      if (met === "first") stage.say(this.#firmware, undefined, "record", "writes a record for the kernel at EL2, into that kernel's own error source");
+      return undefined;
+    }
+    const wanted = error.record?.source;
+    const source = wanted ?? stage.subjects[0]?.source;
+    if (source === undefined) return undefined;
+    if (met !== "first" && stage.device.isUnread(source)) {
+      stage.say(this.#firmware, undefined, "record", `source ${source}: its record lies in memory already`);
+      return source;
+    }
+    const outcome = stage.device.record(source, block, { vcpu: error.vcpu ?? 0, notification: undefined, faultAddress: undefined });
+    return outcome === "written" ? source : undefined;
+  }
+
+  #deliver(vcpu: number, error: ProcessorErrorEvent, situation: Situation, decision: Delivery, source: number | undefined): void {
+    const stage = this.#stage;
+    const { at, how, takenBy, returnsTo } = decision;
+    const actor: Lane = takenBy === "EL3" ? this.#firmware : "hardware";
+    const firmware = this.#firmware;
+    switch (how) {
+      case "exception":
+      case "emulated": {
+        const taken = this.#enter(stage.processor(vcpu), error, situation, at, this.#syndrome(error, situation, at), decision);
+        if (how === "emulated") stage.say(firmware, undefined, "firmware", decision.firmware.slice(1).join("; "));
+        this.#say(actor, this.#laneOf(at), taken);
+        this.#taken(vcpu, error, situation, at, taken.esr);
+        break;
+      }
+      case "deferred": {
+        const disr = disrFromEsr(this.#syndrome(error, situation, at));
+        stage.say(
+          actor,
+          this.#laneOf(readerOf(situation, at)),
+          "deferred",
+          `DISR_EL1 = ${hexNumber(disr)}: A and the syndrome; execution goes on at ${article(returnsTo)}`,
+          {
+            data: { DISR_EL1: hexNumber(disr) },
+          },
+        );
+        this.#readDisr(vcpu, readerOf(situation, at), disr);
+        break;
+      }
+      case "pending":
+        this.#waiting.push({ vcpu, error });
+        stage.say("hardware", undefined, "pending", "it waits in the processor; nothing can take it back");
+        break;
+      case "otherNotification":
+        stage.say(firmware, undefined, "firmware", `DISR_EL1 stays clear; ERET goes back to ${article(returnsTo)}`);
+        if (source !== undefined) this.#messenger.notify(source, { vcpu, notification: undefined, faultAddress: undefined });
+        break;
+      case "lastResort":
+        this.#lastResort(vcpu, error, decision, source);
+    }
+  }
+
+  #lastResort(vcpu: number, error: ProcessorErrorEvent, decision: Delivery, source: number | undefined): void {
+    const stage = this.#stage;
+    const { name = "Linux", iesb = true } = stage.guest;
+    const verdict = canAlwaysTell({ name, iesbAtEveryChange: iesb });
+    if (!verdict.always) stage.say(this.#firmware, undefined, "consequence", verdict.reason, { bad: true });
+    switch (decision.lastResort) {
+      case "reboot":
+        stage.ended = true;
+        stage.say(this.#firmware, undefined, "reset", "the machine is reset; the record is in the boot error region (BERT) when the kernel starts again", {
+          bad: true,
+        });
+        break;
+      case "tellAnotherProcessor": {
+        const other = stage.vcpus.findIndex((_, index) => index !== vcpu);
+        if (other < 0 || source === undefined) {
+          stage.say(this.#firmware, undefined, "consequence", "there is no other processor to tell, or no source to tell of", { bad: true });
+          break;
+        }
+        stage.say(this.#firmware, undefined, "firmware", `${this.#unit} ${vcpu} goes on at ${article(decision.returnsTo)}; ${this.#unit} ${other} is told`);
+        this.#messenger.notify(source, { vcpu: other, notification: undefined, faultAddress: undefined });
+        break;
+      }
+      default:
+        this.#waiting.push({ vcpu, error });
+        stage.say(this.#firmware, undefined, "firmware", `ERET to ${article(decision.returnsTo)}; the operating system knows nothing yet`, { bad: true });
+    }
+  }
+
+  /** Software has the exception: what it makes of it. */
+  #taken(vcpu: number, error: ProcessorErrorEvent, { interrupted }: Situation, at: TargetLevel, esr: bigint): void {
+    const stage = this.#stage;
+    const { state } = stage.processor(vcpu);
+    if (this.#laneOf(at) === "guest") {
+      if (error.exception === "serror") {
+        if (stage.guest.name === undefined) stage.kernel.serror(esr);
+        else stage.say("guest", undefined, "told", `${stage.guest.name} knows of the error: ${serrorVerdict(esr).words}`);
+      } else stage.kernel.notify("sea", 0, { user: interrupted === "EL0", interruptsMasked: state.interruptsMasked === true }).finish();
+      return;
+    }
+    if (interrupted === "EL2") {
+      this.#hostDies(esr, error.exception);
+      return;
+    }
+    if (error.exception === "sea") {
+      this.#toMonitor({
+        vcpu,
+        esr: hexNumber(esr),
+        ...(error.virtualAddress !== undefined && { guestVirtualAddress: error.virtualAddress }),
+        ...(error.physicalAddress !== undefined && { guestPhysicalAddress: error.physicalAddress }),
+      });
+      return;
+    }
+    const verdict = serrorVerdict(esr);
+    const fatal = verdict.kvm === "hostPanic";
+    stage.say("kernel", undefined, "verdict", `SError, ${verdict.words}: ${verdict.kvmWords}`, { ...(fatal && { bad: true }) });
+    if (fatal) stage.ended = true;
+    // KVM's own syndrome: what the host's said of levels and walks means nothing to the guest.
+    if (verdict.kvm === "guestSError") this.setEvents({ vcpu, serrorPending: true }, "kernel");
+  }
+
+  #hostDies(esr: bigint, exception: ProcessorErrorEvent["exception"]): void {
+    const stage = this.#stage;
+    const { linux, words, linuxWords } = serrorVerdict(esr);
+    const dies = exception === "sea" || linux === "panic";
+    stage.say(
+      "kernel",
+      undefined,
+      "verdict",
+      exception === "sea"
+        ? "the abort is its own: it asks its own error sources, and dies when none explains it"
+        : `SError, ${words}: the kernel ${linuxWords}`,
+      { ...(dies && { bad: true }) },
+    );
+    if (dies) stage.ended = true;
+  }
+
+  #readDisr(vcpu: number, reader: TargetLevel, disr: bigint): void {
+    const stage = this.#stage;
+    const lane = this.#laneOf(reader);
+    const esr = esrFromDisr(disr);
+    stage.say(lane, undefined, "disr", `${this.#unit} ${vcpu} reads DISR_EL1 ${hexNumber(disr)}, clears it and makes of it ESR ${hexNumber(esr)}`, {
+      data: { DISR_EL1: hexNumber(disr), ESR: hexNumber(esr) },
+    });
+    if (lane === "guest") stage.kernel.serror(esr);
+    else this.#hostDies(esr, "serror");
+  }
+
+  // ---- what software does ----
+
+  /** A processor's state changed: what waited for it may be taken now. */
+  changed(vcpu: number): void {
+    const stage = this.#stage;
+    const processor = stage.processor(vcpu);
+    const { state, kvm } = processor;
+    if (state.serrorMasked) return;
+    const mine = this.#waiting.filter((waiting) => waiting.vcpu === vcpu);
+    this.#waiting = this.#waiting.filter((waiting) => waiting.vcpu !== vcpu);
+    for (const { error } of mine) {
+      const { synchronizedBy: _was, enteredFrom: _from, firmware: _tried, ...rest } = error;
+      this.notice(rest, state.routing?.ea ? "again" : "at last");
+    }
+    const injection = kvm.unmaskSErrors();
+    if (injection) this.#virtual(vcpu, injection);
+    processor.returnFromException();
+  }
+
+  /** A virtual SError is taken by the guest. */
+  #virtual(vcpu: number, injection: Injection): void {
+    const stage = this.#stage;
+    const esr = injection.registers.find(({ register }) => register === `ESR_${injection.target}`)?.value ?? 0n;
+    stage.say("kernel", "guest", "delivered", `SError on vCPU ${vcpu}: ${injectionWords(injection)}`, { data: { vcpu, ...injectionData(injection) } });
+    stage.kernel.serror(esr);
+  }
+
+  /** The monitor asks for an SError in its guest, with a syndrome made for it. */
+  giveVirtual(vcpu: number): void {
+    const stage = this.#stage;
+    const { state, kvm } = stage.processor(vcpu);
+    const { amo = true, tge = false } = state.routing ?? {};
+    const level = state.level === "EL1" ? "EL1" : "EL0";
+    const decision = decideVirtualSError({ interrupted: level, amo, tge, masked: state.serrorMasked === true, esb: false });
+    if (decision.how === "impossible") {
+      stage.say("kernel", undefined, "undeliverable", `no virtual SError: ${decision.reasons.join("; ")}`, { bad: true });
+      return;
+    }
+    const syndrome = kvm.machine.hostRas ? { serrorHasEsr: 1, serrorEsr: CONTAINED } : {};
+    const result = kvm.setEvents({ serrorPending: 1, ...syndrome }, `vcpu${vcpu}`);
+    for (const injection of result.injections) this.#injected(vcpu, injection);
+    stage.processor(vcpu).returnFromException();
+  }
+
+  /** Software executes an ESB. */
+  synchronize({ vcpu = 0 }: NonNullable<Moment["esb"]>): void {
+    const stage = this.#stage;
+    const processor = stage.processor(vcpu);
+    const { state, kvm } = processor;
+    stage.say("guest", undefined, "esb", `${this.#unit} ${vcpu} executes an ESB`);
+    const waiting = this.#waiting.find((candidate) => candidate.vcpu === vcpu);
+    if (waiting) {
+      this.#waiting = this.#waiting.filter((candidate) => candidate !== waiting);
+      this.notice({ ...waiting.error, synchronizedBy: "esb" }, state.routing?.ea ? "again" : "at last");
+      return;
+    }
+    const level = state.level ?? "EL0";
+    if (!kvm.serrorPending || level === "EL2") {
+      stage.say("guest", undefined, "disr", "nothing was pending: DISR_EL1 reads 0x0");
+      return;
+    }
+    const decision = decideVirtualSError({ interrupted: level, amo: true, tge: false, masked: state.serrorMasked === true, esb: true });
+    const disr = kvm.synchronizeErrors();
+    kvm.registers["VDISR_EL2"] = 0n;
+    stage.say("hardware", "guest", "deferred", `${decision.reasons.join("; ")}: DISR_EL1 = ${hexNumber(disr)}`, { data: { DISR_EL1: hexNumber(disr) } });
+    const esr = esrFromDisr(disr);
+    stage.say("guest", undefined, "disr", `vCPU ${vcpu} reads DISR_EL1 ${hexNumber(disr)}, clears it and makes of it ESR ${hexNumber(esr)}`);
+    stage.kernel.serror(esr);
+  }
+
+  // ---- KVM, as the monitor calls it ----
+
+  /** KVM_SET_VCPU_EVENTS. @param by the monitor, or KVM on its own account. */
+  setEvents(event: SetEventsEvent, by: "monitor" | "kernel" = "monitor"): void {
+    const stage = this.#stage;
+    const { vcpu = 0, thread = `vcpu${vcpu}`, serrorPending, serrorEsr, extDabtPending, extIabtPending } = event;
+    const { kvm } = stage.processor(vcpu);
+    const flags = [
+      serrorPending && `serror_pending${serrorEsr === undefined ? "" : `, serror_esr ${hexNumber(BigInt(serrorEsr))}`}`,
+      extDabtPending && "ext_dabt_pending",
+      extIabtPending && "ext_iabt_pending",
+    ].filter(Boolean);
+    if (by === "monitor")
+      stage.say("monitor", "kernel", "setEvents", `KVM_SET_VCPU_EVENTS on vCPU ${vcpu}: ${flags.length === 0 ? "nothing pending" : flags.join(", ")}`);
+    const result = kvm.setEvents(
+      {
+        serrorPending: serrorPending ? 1 : 0,
+        serrorHasEsr: serrorEsr === undefined ? 0 : 1,
+        serrorEsr: BigInt(serrorEsr ?? 0),
+        extDabtPending: extDabtPending ? 1 : 0,
+        ...(extIabtPending && { extIabtPending: 1 }),
+      },
+      thread,
+    );
+    if (by === "monitor") this.#answer(result);
+    for (const injection of result.injections) this.#injected(vcpu, injection);
+    for (const misuse of result.misuse) stage.say("monitor", undefined, "misuse", `programming error: ${misuse}`, { bad: true });
+    for (const consequence of result.consequences) stage.say("kernel", undefined, "consequence", consequence);
+    stage.processor(vcpu).returnFromException();
+  }
+  #answer({ result, rule }: SetEventsResult): void {
+    const bad = result !== 0;
+    this.#stage.say("kernel", "monitor", "returned", `${bad ? `-${ERRNO_NAMES[-result] ?? -result}` : "0"}: ${rule}`, { ...(bad && { bad: true }) });
+  }
+  #injected(vcpu: number, injection: Injection): void {
+    const stage = this.#stage;
+    if (!injection.taken) {
+      stage.say("kernel", undefined, "pending", `vCPU ${vcpu} masks SErrors: it waits (${injectionWords(injection)}); it cannot be taken back`);
+      return;
+    }
+    if (injection.exception === "SError") {
+      this.#virtual(vcpu, injection);
+      return;
+    }
+    stage.say("kernel", "guest", "delivered", `${injection.exception} on vCPU ${vcpu}: ${injectionWords(injection)}`, {
+      data: { vcpu, ...injectionData(injection) },
+    });
+    const { state } = stage.processor(vcpu);
+    stage.kernel.notify("sea", 0, { user: (state.level ?? "EL0") === "EL0", interruptsMasked: state.interruptsMasked === true }).finish();
+  }
+
+  /** KVM_RUN returned for another reason than an abort. */
+  exit({ kind, vcpu = 0, guestVirtualAddress }: KvmExitEvent): void {
+    const { kvm } = this.#stage.processor(vcpu);
+    const fault = guestVirtualAddress === undefined ? undefined : { esr: DATA_ABORT, far: BigInt(guestVirtualAddress) };
+    kvm.returnToMonitor(kind, `vcpu${vcpu}`, fault);
+    this.#stage.say(
+      "kernel",
+      "monitor",
+      "exit",
+      `KVM_RUN of vCPU ${vcpu} returns: ${EXIT_WORDS[kind]}${fault ? `, at virtual address ${hexNumber(fault.far)}` : ""}`,
+    );
+  }
+
+  /** The monitor tries something. */
+  attempt(does: NonNullable<Moment["monitorTries"]>): void {
+    const { allowed, reason } = judgeMonitor({ does, ownsHypervisorRegisters: this.#stage.policy.ownsHypervisor });
+    this.#stage.say("monitor", undefined, allowed ? "allowed" : "refused", `${MONITOR_WORDS[does]}: ${allowed ? "" : "refused: "}${reason}`, {
+      ...(!allowed && { bad: true }),
+    });
+  }
+}
+
+interface Taken {
+  readonly injection: Injection;
+  readonly returnsTo: string;
+  readonly esr: bigint;
+}
+
+/** Whose software looks into DISR_EL1: that of the level which ran, or for EL0 of its kernel. */
+const readerOf = ({ interrupted }: Situation, at: TargetLevel): TargetLevel => (interrupted === "EL0" ? at : interrupted);
+
+/** The same abort with the class for a lower level or for the same one. */
+function withLevel(esr: Esr, lower: boolean): bigint {
+  const suffix = lower ? "Lower" : "Current";
+  if (esr.form === "dataAbort") return encodeEsr("dataAbort", { ...esr.fields, ec: `dataAbort${suffix}` });
+  if (esr.form === "instructionAbort") return encodeEsr("instructionAbort", { ...esr.fields, ec: `instructionAbort${suffix}` });
+  return esr.value;
+}
+
+const ERRNO_NAMES: Readonly<Record<number, string>> = { 8: "ENOEXEC", 22: "EINVAL" };
+const EXIT_WORDS = {
+  mmio: "an access to a device (KVM_EXIT_MMIO)",
+  nisv: "an access without instruction syndrome (KVM_EXIT_ARM_NISV)",
+  other: "another reason, such as a signal",
+} as const;
+/** A data abort of EL0 for an access to a device: a translation fault with nothing else said. */
+const DATA_ABORT = encodeEsr("dataAbort", { ec: "dataAbortLower", il: true, fsc: 0x07 });
