@@ -18,7 +18,12 @@ export const ERRNO = { EPERM: 1, EIO: 5, ENXIO: 6, EINVAL: 22, ENOTSUPP: 524 } a
 
 export type RegisterVerdict =
   | { readonly ok: true; readonly size: AccessSize; readonly space: "memory" | "io" }
-  | { readonly ok: false; readonly errno: number /** What the kernel prints; absent when it says nothing. */; readonly message?: string };
+  | {
+      readonly ok: false;
+      readonly errno: number;
+      /** What the kernel prints; absent when it says nothing. */
+      readonly message?: string;
+    };
 
 /**
  * Decide whether the kernel would use a register.

@@ -6,7 +6,6 @@ import type { GenericAddress } from "../acpi/generic-address.ts";
 import type { Notification } from "../acpi/notification.ts";
 import { ErrorDataEntryHeader, ErrorStatusBlockHeader } from "../acpi/status-block.ts";
 import { checkRegister } from "../guest/registers.ts";
-
 import { decode, encode, fieldOffset, hexNumber } from "../layout/index.ts";
 import type { GuestMemory } from "../machine/memory.ts";
 
@@ -56,15 +55,25 @@ export interface RecordingPolicy {
    * read-modify-write for another source can then undo that, or acknowledge what nobody has read.
    */
   readonly sharedAcknowledge?: "blockStatus" | "register";
+  /**
+   * What follows when a source cannot be found; default: `refuse`.
+   * `addressZero`: the error is reported, and yet the record is written as if register and block were at address 0
+   * (QEMU 10.2.0 to 10.2.2).
+   */
+  readonly lookupFailure?: "refuse" | "addressZero";
+  /** What follows when the guest's pointer to the block is zero; default: `refuse`. `write`: the record goes to address 0 (QEMU from 10.2 on). */
+  readonly zeroPointer?: "refuse" | "write";
 }
 
 /** QEMU's words (hw/acpi/ghes.c). */
 export const MESSAGE = {
   tooBig: (length: number) => `GHES CPER record is too big: ${length}`,
   unacknowledged: "OSPM does not acknowledge previous error, so can not record CPER for current error anymore",
+  zeroPointer: "can not find Generic Error Status Block",
 } as const;
 
-export type Outcome = "written" | "queued" | "refused" | "dropped" | "merged" | "overflowed";
+/** `asserted`: refused, and the monitor dies of it. */
+export type Outcome = "written" | "queued" | "refused" | "dropped" | "merged" | "overflowed" | "asserted";
 
 export interface SourceEvent {
   readonly kind: Outcome | "overwritten";
@@ -74,7 +83,7 @@ export interface SourceEvent {
   readonly block?: Uint8Array;
 }
 
-/** Every record handed in ends in exactly one of these: `submitted` is the sum of the others. */
+/** Every record handed in ends in exactly one of these: `submitted` is the sum of the others. `asserted` counts as refused. */
 export interface Account {
   submitted: number;
   written: number;
@@ -105,6 +114,8 @@ const STATUS = fieldOffset(ErrorStatusBlockHeader, "blockStatus");
 const FIRST_ENTRY = ErrorStatusBlockHeader.size;
 const FLAGS = FIRST_ENTRY + fieldOffset(ErrorDataEntryHeader, "flags");
 const OVERFLOW = 0x80;
+/** Bytes QEMU takes for a record before it has looked up anything. */
+const QEMU_BLOCK_LENGTH = 1024;
 
 export interface ErrorSourceOptions {
   readonly memory: GuestMemory;
@@ -133,12 +144,14 @@ export class ErrorSourceDevice {
     const state = this.#stateOf(id);
     state.account.submitted++;
     const location = this.#locate(id);
-    if (typeof location === "string") return this.#refuse(id, location);
+    if (typeof location === "string")
+      return this.#options.policy.lookupFailure === "addressZero" ? this.#goOnAtZero(id, location, block) : this.#refuse(id, location);
     const problem = this.#unfit(location, block);
     if (problem !== undefined) return this.#refuse(id, problem);
     const free = this.#reach(id, () => state.queue.length === 0 && this.#isFree(location));
     if (typeof free === "string") return this.#refuse(id, free);
     if (!free) return this.#postpone(id, state, { block, tag });
+    if (location.block === 0n && this.#options.policy.zeroPointer !== "write") return this.#refuse(id, MESSAGE.zeroPointer);
     const failure = this.#reach(id, () => this.#store(location, state, block));
     return typeof failure === "string" ? this.#refuse(id, failure) : "written";
   }
@@ -155,7 +168,7 @@ export class ErrorSourceDevice {
       const location = this.#locate(id);
       if (typeof location === "string") continue;
       const done = this.#reach(id, () => {
-        if (!this.#isFree(location)) return false;
+        if (!this.#isFree(location) || location.block === 0n) return false;
         this.#store(location, state, next.block);
         return true;
       });
@@ -290,6 +303,27 @@ export class ErrorSourceDevice {
     if (statusOf(record) === 0) return "block status is zero: no guest would look at it";
     if ((location.block & 3n) !== 0n) return `the status block at ${hexNumber(location.block)} is not aligned: its status cannot be stored in one access`;
     return undefined;
+  }
+
+  /** The lookup's error is set, and nobody looks at it: both addresses are still zero. */
+  #goOnAtZero(id: number, message: string, record: Uint8Array): Outcome {
+    const { memory } = this.#options;
+    if (record.length > QEMU_BLOCK_LENGTH) return this.#refuse(id, MESSAGE.tooBig(record.length));
+    const acknowledged = this.#reach(id, () => memory.readWord(0n, 8));
+    if (typeof acknowledged === "string" || acknowledged === 0n) {
+      this.#stateOf(id).account.refused++;
+      return this.#tell(
+        "asserted",
+        id,
+        `${message} Nothing acknowledges at address 0: a second error is set where the first still stands, which QEMU asserts never to happen`,
+      );
+    }
+    const failure = this.#reach(id, () => {
+      memory.writeWord(0n, 8, 0n);
+      memory.write(0n, record);
+    });
+    const words = typeof failure === "string" ? failure : `the acknowledge register and ${record.length} bytes of record are written to address 0`;
+    return this.#refuse(id, `${message} QEMU goes on all the same: ${words}`);
   }
 
   #refuse(id: number, text: string): Outcome {

@@ -23,14 +23,15 @@ const ACKNOWLEDGE_ONE = {
 
 /**
  * The layout QEMU up to machine virt-10.1 counts on: at the address of `etc/hardware_errors` one pointer per
- * source, then one acknowledge word per source.
+ * source, then one acknowledge word per source. With one source nobody asks for its id.
  * @param sources how many there are.
  * @param blockLength bytes of each status block.
  */
 export const inHardwareErrors =
   (memory: GuestMemory, base: bigint, sources: number, blockLength: number): Locate =>
   (id) => {
-    const pointer = base + POINTER * BigInt(id);
+    if (sources > 1 && id >= sources) return { message: LOCATE_MESSAGE.notFound(id) };
+    const pointer = base + POINTER * BigInt(sources > 1 ? id : 0);
     const acknowledge = { ...ACKNOWLEDGE_ONE, register: { ...ACKNOWLEDGE_ONE.register, address: pointer + POINTER * BigInt(sources) } };
     return { location: { id, block: memory.readWord(pointer, 8), blockLength, acknowledge } };
   };

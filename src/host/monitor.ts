@@ -35,7 +35,6 @@ export interface MonitorPolicy {
 const QEMU_RECORDING: RecordingPolicy = { unacknowledged: { action: "refuse" }, stores: "ascending", acknowledgement: "nonzero" };
 const QEMU = {
   walk: "qemu",
-  recording: QEMU_RECORDING,
   actionRequired: "sea",
   actionOptional: "none",
   memoryRecord: "qemu",
@@ -50,8 +49,23 @@ export const PRESETS = {
     ...QEMU,
     description: "QEMU 5.0 to 10.1 and machines up to virt-10.1: one SEA source found through etc/hardware_errors_addr",
     handOff: "hardwareErrors",
+    recording: QEMU_RECORDING,
   },
-  "qemu-10.2": { ...QEMU, description: "QEMU 10.2, machine virt-10.2: sources found by walking the HEST that etc/acpi_table_hest_addr names", handOff: "hest" },
+  "qemu-10.2": {
+    ...QEMU,
+    description:
+      "QEMU 10.2.0 to 10.2.2, machine virt-10.2: sources found by walking the HEST that etc/acpi_table_hest_addr names; a source that is not found is reported and then written to address 0",
+    handOff: "hest",
+    recording: { ...QEMU_RECORDING, lookupFailure: "addressZero", zeroPointer: "write" },
+  },
+  "qemu-11.0": {
+    ...QEMU,
+    description:
+      "QEMU from 11.0 on, machines from virt-10.2 on: as 10.2, but a source that is not found is refused, and the end is an exit instead of an abort",
+    handOff: "hest",
+    recording: { ...QEMU_RECORDING, zeroPointer: "write" },
+    recordFailure: "exit",
+  },
   // Of kvmtool (2024) this has the way it starts a guest: no firmware, everything is put into guest memory by the
   // monitor. kvmtool has no ACPI tables (its x86 guests are told noacpi, its arm64 ones get a device tree) and does not
   // handle SIGBUS: what it would do with errors is assumed, along the lines of the kernel developers' discussions.
@@ -83,16 +97,30 @@ export interface ErrorAddress {
 }
 
 /** How the monitor learns of an error. */
-export type HostError =
-  | {
-      readonly kind: "sigbus";
-      readonly code: "actionRequired" | "actionOptional";
-      readonly address: ErrorAddress /** False for memory that is not the guest's RAM. */;
-      readonly inRam?: boolean;
-    }
-  | { readonly kind: "seaExit"; readonly address: ErrorAddress /** It was an instruction fetch. */; readonly fetch?: boolean }
-  /** A block made elsewhere: by a user, or by error injection. */
-  | { readonly kind: "record"; readonly block: Uint8Array; readonly source?: number | undefined; readonly notification?: NotificationName | undefined };
+export type HostError = Sigbus | AbortExit | MadeRecord;
+/** A SIGBUS of the host kernel (BUS_MCEERR_AR, BUS_MCEERR_AO). */
+export interface Sigbus {
+  readonly kind: "sigbus";
+  /** The guest touched the page, or scrubbing found it. */
+  readonly code: "actionRequired" | "actionOptional";
+  readonly address: ErrorAddress;
+  /** False for memory that is not the guest's RAM. */
+  readonly inRam?: boolean;
+}
+/** KVM_EXIT_ARM_SEA: the guest took a synchronous external abort. */
+export interface AbortExit {
+  readonly kind: "seaExit";
+  readonly address: ErrorAddress;
+  /** It was an instruction fetch. */
+  readonly fetch?: boolean;
+}
+/** A block made elsewhere: by a user, or by error injection. */
+export interface MadeRecord {
+  readonly kind: "record";
+  readonly block: Uint8Array;
+  readonly source?: number | undefined;
+  readonly notification?: NotificationName | undefined;
+}
 
 export interface MonitorView {
   /** The machine has error sources (`ras=on`). */
@@ -178,7 +206,7 @@ export function decide(policy: MonitorPolicy, error: HostError, view: MonitorVie
   return { ...poisoned, record: { source: source.id, block }, notification, ...(telling && { faultAddress: virtual }), messages: [], consequences };
 }
 
-function decideRecord(error: Extract<HostError, { kind: "record" }>, view: MonitorView): Decision {
+function decideRecord(error: MadeRecord, view: MonitorView): Decision {
   if (!view.ras || !view.handedOff)
     return {
       messages: [],

@@ -62,7 +62,7 @@ class Run {
   constructor(scenario: Scenario, outside: Outside) {
     this.#stage = new Stage(scenario, (error) => this.#injected(error), outside);
     this.#messenger = new Messenger(this.#stage, (vcpu) => this.#exceptions.giveVirtual(vcpu));
-    this.#exceptions = new Exceptions(this.#stage, this.#messenger, (exit) => this.#seaExit(exit));
+    this.#exceptions = new Exceptions(this.#stage, this.#messenger, (exit) => this.#seaExit(exit, true));
   }
 
   go(): RunResult {
@@ -135,14 +135,17 @@ class Run {
       this.#service();
     }
     if (moment.guestWrites) this.#guestWrites(moment.guestWrites);
+    if (moment.guestReads) this.#guestReads(moment.guestReads);
   }
 
-  #seaExit({ esr: given, vcpu = 0, claimedByHost = false, answeredOn, ...where }: NonNullable<Moment["seaExit"]>): void {
+  /** @param noticed that the processor took it to EL2 was said already. */
+  #seaExit({ esr: given, vcpu = 0, claimedByHost = false, answeredOn, ...where }: NonNullable<Moment["seaExit"]>, noticed = false): void {
     const processor = this.#stage.processor(vcpu);
     const virtual = big(where.guestVirtualAddress);
     const physical = big(where.guestPhysicalAddress);
     const { esr, result, exit } = processor.takeAbort({ given: big(given), virtual, physical, claimedByHost, thread: `vcpu${vcpu}` });
-    this.#say("hardware", "kernel", "error", `abort taken from vCPU ${vcpu}, syndrome ${hexNumber(esr)}`, { data: { esr: hexNumber(esr) } });
+    if (!noticed)
+      this.#say("hardware", "kernel", "error", `${this.#exceptions.abortWords(vcpu)}: ESR_EL2 ${hexNumber(esr)}`, { data: { esr: hexNumber(esr) } });
     const { kvm } = processor;
     if (!exit) {
       const bad = result.outcome !== "claimed by the host";
@@ -223,6 +226,9 @@ class Run {
       case "merged":
         this.#recheck();
         break;
+      case "asserted":
+        this.#end("abort");
+        break;
       default:
         if (!required) this.#say("monitor", undefined, "consequence", "the guest never hears of this error", { bad: true });
         else if (this.#stage.policy.recordFailure === "continue")
@@ -281,9 +287,24 @@ class Run {
           ? `now at ${value}`
           : `${VCPU_WORDS[name as keyof typeof VCPU_WORDS]} ${value ? "on" : "off"}`,
     );
-    this.#say("guest", undefined, "vcpu", `${this.#stage.physical ? "processor" : "vCPU"} ${id}: ${words.join(", ")}`);
+    this.#say("guest", undefined, "vcpu", `${this.#stage.unit} ${id}: ${words.join(", ")}`);
     this.#messenger.release(id);
     this.#exceptions.changed(id);
+  }
+
+  /** Where nothing answers, the guest's access aborts; the devices of the machine do not care. */
+  #access(body: () => void): void {
+    try {
+      body();
+    } catch (error) {
+      if ((error as Error).name !== "MemoryFault") throw error;
+      this.#say("guest", undefined, "fault", (error as Error).message, { bad: true });
+    }
+  }
+
+  #guestReads({ address, size = 8 }: NonNullable<Moment["guestReads"]>): void {
+    const from = BigInt(address);
+    this.#access(() => this.#say("memory", "guest", "guestReads", `${hexNumber(this.#stage.memory.readWord(from, size))} read at ${hexNumber(from)}`));
   }
 
   #guestWrites(write: NonNullable<Moment["guestWrites"]>): void {
@@ -298,7 +319,7 @@ class Run {
     this.#say("guest", "memory", "guestWrites", `${bytes.length} bytes at ${hexNumber(address)}`, {
       data: { address: hexNumber(address), bytes: write.bytes },
     });
-    this.#stage.memory.write(address, bytes);
+    this.#access(() => this.#stage.memory.write(address, bytes));
     this.#service();
   }
 }

@@ -218,6 +218,8 @@ export interface Moment {
   readonly guest?: GuestChoice;
   /** The guest acknowledges a source it owes an answer to. */
   readonly acknowledge?: { readonly source: number };
+  /** The guest looks at a word. */
+  readonly guestReads?: { readonly address: Number64; readonly size?: 1 | 2 | 4 | 8 };
   /** The guest writes where it should not: an address, or a source's pointer, block or acknowledge word. */
   readonly guestWrites?: {
     readonly address?: Number64;
@@ -277,6 +279,8 @@ const policyFields = {
     unacknowledged,
     stores: oneOf("Order of stores", ["statusLast", "ascending"]),
     acknowledgement: oneOf("What counts as an acknowledgement", ["bits", "nonzero"]),
+    lookupFailure: oneOf("When a source cannot be found", ["refuse", "addressZero"]),
+    zeroPointer: oneOf("When the pointer to the block is zero", ["refuse", "write"]),
     sharedAcknowledge: oneOf("What counts for sources that share a word: the cleared block status, or the word as if it were the source's own", [
       "blockStatus",
       "register",
@@ -428,6 +432,11 @@ const events: Readonly<Record<string, Schema>> = {
   ...arm64Events(record),
   guest,
   acknowledge: object("The guest acknowledges a source it owes an answer to", { source: integer("Source id", 0xffff) }, ["source"]),
+  guestReads: object(
+    "The guest looks at a word of memory or of a device",
+    { address: number64("Guest physical address"), size: { enum: [1, 2, 4, 8], description: "Bytes; default 8" } },
+    ["address"],
+  ),
   guestWrites: object(
     "The guest writes where it should not",
     {

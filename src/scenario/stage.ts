@@ -53,7 +53,7 @@ export class Stage {
   constructor(scenario: Scenario, inject: (error: InjectedError) => void, outside: Outside) {
     const { machine = {} } = scenario;
     this.scenario = scenario;
-    this.policy = policyOf(scenario.monitor);
+    this.policy = policyOf(scenario.monitor, machine.kind);
     this.guest = scenario.guest ?? {};
     this.physical = machine.kind === "physical";
     const kvm = kvmMachine(machine.kvm);
@@ -64,13 +64,13 @@ export class Stage {
     if (late) misuses.push(...kvm.enable());
     for (const misuse of misuses) this.say("monitor", undefined, "misuse", `programming error: ${misuse}`, { bad: true });
 
-    const { rsdpAddress, tables, platform, memory, locate, subjects } = startMachine(scenario, this.policy, this.timeline, inject, outside);
+    const { rsdpAddress, tables, platform, memory, hostMemory, locate, subjects } = startMachine(scenario, this.policy, this.timeline, inject, outside);
     this.platform = platform;
     this.memory = memory;
     this.subjects = subjects;
     this.handedOff = locate !== undefined;
     this.device = new ErrorSourceDevice({
-      memory,
+      memory: hostMemory,
       locate: locate ?? (() => ({ message: "there are no error sources" })),
       policy: this.policy.recording,
       report: (event) => this.#deviceSays(event),
@@ -102,6 +102,11 @@ export class Stage {
     this.timeline.add(from, to, what, text, more);
   }
 
+  /** What a processor is called here. */
+  get unit(): string {
+    return this.physical ? "processor" : "vCPU";
+  }
+
   /** @throws UsageError when there is no such vCPU. */
   processor(vcpu: number): Processor {
     const processor = this.vcpus[vcpu];
@@ -117,7 +122,8 @@ export class Stage {
   }
 
   #deviceSays(event: SourceEvent): void {
-    const lost = event.kind === "refused" || event.kind === "dropped" || event.kind === "overflowed" || event.kind === "overwritten";
+    const lost =
+      event.kind === "refused" || event.kind === "asserted" || event.kind === "dropped" || event.kind === "overflowed" || event.kind === "overwritten";
     this.say(
       "monitor",
       event.kind === "written" ? "memory" : undefined,

@@ -1,11 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { peek, take } from "../../src/guest/ghes.ts";
 import { type Account, ErrorSourceDevice, MESSAGE, type RecordingPolicy, type SourceEvent, type WhenUnacknowledged } from "../../src/host/error-source.ts";
-import { inHestAsQemu, LOCATE_MESSAGE } from "../../src/host/locate.ts";
+import { inHardwareErrors, inHestAsQemu, LOCATE_MESSAGE } from "../../src/host/locate.ts";
 import { memoryRecord, qemuMemoryRecord } from "../../src/host/memory-record.ts";
+import { OpenBus } from "../../src/host/mmio.ts";
 import { PRESETS } from "../../src/host/monitor.ts";
+import { SparseMemory } from "../../src/machine/memory.ts";
 import { hex } from "../support/hex.ts";
-import { ACK, BLOCK, HEST, POINTER, placeSources } from "./place.ts";
+import { ACK, BASE, BLOCK, HEST, POINTER, placeSources } from "./place.ts";
 
 const QEMU_BYTES = hex`
   01 00 00 00              # block status: uncorrectable, no entry count
@@ -95,6 +97,68 @@ describe("one record, then another", () => {
     memory.writeWord(ACK(0), 8, 1n);
     expect(device.record(0, recoverable(0x2000n))).toBe("written");
     expect(peek({ memory }, devices[0]!)).toMatchObject({ block: recoverable(0x2000n) });
+  });
+});
+
+describe("QEMU, version by version", () => {
+  const versions = (preset: "qemu-7.2" | "qemu-10.2" | "qemu-11.0") => {
+    const memory = new SparseMemory([
+      { start: 0n, length: 0x1000n },
+      { start: BASE, length: 0x10000n },
+    ]);
+    placeSources([{ version: 2 }], { memory });
+    const lost: string[] = [];
+    const bus = new OpenBus(memory, (address, length) => lost.push(`${length} at 0x${address.toString(16)}`));
+    const events: string[] = [];
+    const locate = preset === "qemu-7.2" ? inHardwareErrors(bus, POINTER(0), 1, 1024) : inHestAsQemu(bus, HEST, 1024);
+    const device = new ErrorSourceDevice({ memory: bus, locate, policy: PRESETS[preset].recording, report: ({ text }) => events.push(text) });
+    return { memory, device, events, lost };
+  };
+  test("10.2.0 to 10.2.2 report a source that is not there, and write to address 0", () => {
+    const { device, memory, events } = versions("qemu-10.2");
+    memory.writeWord(0n, 8, 0x1400_0400n);
+    expect(device.record(5, QEMU_BYTES)).toBe("refused");
+    expect(memory.read(0n, QEMU_BYTES.length)).toEqual(QEMU_BYTES);
+    expect(events).toEqual(["HEST: Source 5 not found. QEMU goes on all the same: the acknowledge register and 172 bytes of record are written to address 0"]);
+    expect(device.account(5)).toMatchObject({ submitted: 1, refused: 1, written: 0 });
+  });
+  test("where address 0 reads as zero, a second error is set: an assertion", () => {
+    const { device, events } = versions("qemu-10.2");
+    expect(device.record(5, QEMU_BYTES)).toBe("asserted");
+    expect(events[0]).toContain("HEST: Source 5 not found.");
+    expect(events[0]).toContain("asserts");
+    expect(device.account(5)).toMatchObject({ submitted: 1, refused: 1 });
+    // A guest that has torn out its table: what is not there reads as zeros, and type 0 is not version 2.
+    const gone = new ErrorSourceDevice({
+      memory: new OpenBus(new SparseMemory([])),
+      locate: inHestAsQemu(new OpenBus(new SparseMemory([])), HEST, 1024),
+      policy: PRESETS["qemu-10.2"].recording,
+    });
+    expect(gone.record(0, QEMU_BYTES)).toBe("asserted");
+  });
+  test("from 11.0 on it is refused, nothing touched", () => {
+    const { device, memory, events } = versions("qemu-11.0");
+    memory.writeWord(0n, 8, 1n);
+    expect(device.record(5, QEMU_BYTES)).toBe("refused");
+    expect(memory.readWord(0n, 8)).toBe(1n);
+    expect(events).toEqual(["HEST: Source 5 not found."]);
+  });
+  test("a pointer of zero: 7.2 cannot find the block, later versions write to address 0", () => {
+    const old = versions("qemu-7.2");
+    old.memory.writeWord(POINTER(0), 8, 0n);
+    old.memory.writeWord(POINTER(1), 8, 1n);
+    expect(old.device.record(0, QEMU_BYTES)).toBe("refused");
+    expect(old.events).toEqual(["can not find Generic Error Status Block"]);
+    const later = versions("qemu-11.0");
+    later.memory.writeWord(POINTER(0), 8, 0n);
+    expect(later.device.record(0, QEMU_BYTES)).toBe("written");
+    expect(later.memory.read(0n, QEMU_BYTES.length)).toEqual(QEMU_BYTES);
+  });
+  test("a pointer to where nothing is: the record is gone, and nobody notices", () => {
+    const { device, memory, lost } = versions("qemu-11.0");
+    memory.writeWord(POINTER(0), 8, 0x9_0000_0000n);
+    expect(device.record(0, QEMU_BYTES)).toBe("written");
+    expect(lost).toEqual(["172 at 0x900000000"]);
   });
 });
 

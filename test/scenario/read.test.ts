@@ -13,7 +13,7 @@ describe("what a scenario says wrongly is named", () => {
     ["[]", "the scenario: must be object"],
     ["{}", "name: missing"],
     [scenario({ evnets: [] }), "evnets: there is no such member here"],
-    [scenario({ monitor: "qemu-9" }), 'monitor: "qemu-9" is none of qemu-7.2, qemu-10.2, kvmtool-like'],
+    [scenario({ monitor: "qemu-9" }), 'monitor: "qemu-9" is none of qemu-7.2, qemu-10.2, qemu-11.0, kvmtool-like'],
     [scenario({ monitor: { preset: "qemu-7.2", actionOptional: "smi" } }), 'monitor.actionOptional: "smi" is none of polled,'],
     [scenario({ events: [{ at: 1 }] }), 'events[0]: an event has its time in "at" and exactly one thing that happens'],
     [scenario({ events: [{ at: 1, sigbus: { code: "actionRequired" }, seaExit: {} }] }), "exactly one thing"],
