@@ -50,10 +50,6 @@ export class Exceptions {
   #laneOf(level: TargetLevel): Lane {
     return level === "EL3" ? this.#firmware : level === this.#systemLevel ? "guest" : "kernel";
   }
-  get #unit(): string {
-    return this.#stage.physical ? "processor" : "vCPU";
-  }
-
   /** The processor notices an error. @throws UsageError for one that cannot come about. */
   notice(error: ProcessorErrorEvent, met: "first" | "again" | "at last" = "first"): void {
     const stage = this.#stage;
@@ -70,7 +66,7 @@ export class Exceptions {
     const how = error.exception === "sea" ? "" : `; ${SYNCHRONIZED[situation.synchronized]}`;
     const again = { first: "", again: "met again: ", "at last": "no longer held back: " }[met];
     const entered = situation.enteredFrom === undefined ? interrupted : `${interrupted}, on an interrupt's entry from ${situation.enteredFrom}`;
-    stage.say("hardware", undefined, "error", `${again}${kind} on ${this.#unit} ${vcpu} at ${entered}${masked}${severity}${how}`, {
+    stage.say("hardware", undefined, "error", `${again}${kind} on ${this.#stage.unit} ${vcpu} at ${entered}${masked}${severity}${how}`, {
       data: { vcpu, interrupted, esr: hexNumber(first) },
     });
     const whose = decision.reasons.at(-1)!;
@@ -236,7 +232,12 @@ export class Exceptions {
           stage.say(this.#firmware, undefined, "consequence", "there is no other processor to tell, or no source to tell of", { bad: true });
           break;
         }
-        stage.say(this.#firmware, undefined, "firmware", `${this.#unit} ${vcpu} goes on at ${article(decision.returnsTo)}; ${this.#unit} ${other} is told`);
+        stage.say(
+          this.#firmware,
+          undefined,
+          "firmware",
+          `${this.#stage.unit} ${vcpu} goes on at ${article(decision.returnsTo)}; ${this.#stage.unit} ${other} is told`,
+        );
         this.#messenger.notify(source, { vcpu: other, notification: undefined, faultAddress: undefined });
         break;
       }
@@ -298,11 +299,23 @@ export class Exceptions {
     const stage = this.#stage;
     const lane = this.#laneOf(reader);
     const esr = esrFromDisr(disr);
-    stage.say(lane, undefined, "disr", `${this.#unit} ${vcpu} reads DISR_EL1 ${hexNumber(disr)}, clears it and makes of it ESR ${hexNumber(esr)}`, {
+    stage.say(lane, undefined, "disr", `${this.#stage.unit} ${vcpu} reads DISR_EL1 ${hexNumber(disr)}, clears it and makes of it ESR ${hexNumber(esr)}`, {
       data: { DISR_EL1: hexNumber(disr), ESR: hexNumber(esr) },
     });
     if (lane === "guest") stage.kernel.serror(esr);
     else this.#hostDies(esr, "serror");
+  }
+
+  /** How a guest's abort gets to the monitor's host. */
+  abortWords(vcpu: number): string {
+    const { state, kvm } = this.#stage.processor(vcpu);
+    const level = state.level ?? "EL0";
+    const tea = state.routing?.tea ?? kvm.machine.hostRas;
+    const { takenBy, vectorOffset } = decideDelivery({
+      ...{ interrupted: level, error: "synchronous", vhe: true, masked: false, ea: false, amo: true, tge: false, tea, synchronized: "no" },
+    });
+    const route = takenBy === "EL2" && tea ? `taken to EL2 at VBAR_EL2 + ${hexNumber(vectorOffset ?? 0)} (HCR_EL2.TEA)` : "taken to EL2";
+    return `abort on vCPU ${vcpu} at ${level}, ${route}`;
   }
 
   // ---- what software does ----
@@ -354,7 +367,7 @@ export class Exceptions {
     const stage = this.#stage;
     const processor = stage.processor(vcpu);
     const { state, kvm } = processor;
-    stage.say("guest", undefined, "esb", `${this.#unit} ${vcpu} executes an ESB`);
+    stage.say("guest", undefined, "esb", `${this.#stage.unit} ${vcpu} executes an ESB`);
     const waiting = this.#waiting.find((candidate) => candidate.vcpu === vcpu);
     if (waiting) {
       this.#waiting = this.#waiting.filter((candidate) => candidate !== waiting);

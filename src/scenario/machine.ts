@@ -8,8 +8,15 @@ import type { FwCfgFile } from "../loader/fw-cfg.ts";
 import { BOOT_ERRORS, bootErrorTable } from "./boot-errors.ts";
 import type { MachineChoice, MonitorChoice, SourceChoice } from "./schema.ts";
 
+/** Firmware of a physical machine that handles errors first. */
+const FIRMWARE_FIRST: MonitorPolicy = {
+  ...PRESETS["kvmtool-like"],
+  description: "firmware of a physical machine: it places the tables, and writes the records at EL3",
+};
+
 /** The policy a scenario names, with its changes. */
-export function policyOf(choice: MonitorChoice = "qemu-10.2"): MonitorPolicy {
+export function policyOf(choice: MonitorChoice | undefined, kind: MachineChoice["kind"] = "virtual"): MonitorPolicy {
+  if (choice === undefined) return kind === "physical" ? FIRMWARE_FIRST : PRESETS["qemu-10.2"];
   if (typeof choice === "string") return PRESETS[choice];
   const { preset, recording, ...changes } = choice;
   const base: MonitorPolicy = PRESETS[preset];

@@ -65,7 +65,7 @@ export class Messenger {
     });
     this.#notice = notice;
     const raised = controller.raise(subject, vcpu);
-    if (raised.state === "pending" && raised.until === "unmasked") stage.say("controller", undefined, "pending", `vCPU ${vcpu} masks it: it waits`);
+    if (raised.state === "pending" && raised.until === "unmasked") stage.say("controller", undefined, "pending", `${stage.unit} ${vcpu} masks it: it waits`);
     if (raised.state === "pending" && raised.until === "nextPoll") stage.say("controller", undefined, "pending", "the guest's next poll will find it");
     if (raised.state === "undeliverable")
       stage.say(
@@ -113,7 +113,7 @@ export class Messenger {
       this.#serror(vcpu);
       return;
     } else {
-      stage.say("controller", "guest", "delivered", `${NOTIFICATION_KIND[type].words}, on vCPU ${vcpu}`, { data: { type, vcpu, vector } });
+      stage.say("controller", "guest", "delivered", `${NOTIFICATION_KIND[type].words}, on ${stage.unit} ${vcpu}`, { data: { type, vcpu, vector } });
       if (type === "gpioSignal" && stage.platform.events.line) this.#readEvents();
     }
     const handling = stage.kernel.notify(type, type === "polled" ? source : vector, {

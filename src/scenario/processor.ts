@@ -15,11 +15,11 @@ const PC = { EL0: 0x0000_aaaa_c0de_1000n, EL1: 0xffff_8000_8010_2000n, EL2: 0xff
 const VECTORS = { EL1: 0xffff_8000_8001_0800n, EL2: 0xffff_8000_8002_0800n, EL3: 0x0e09_8000n } as const;
 const SYSTEM_CONTROL = 0x34f4_d91dn;
 
-/** The guest's view of its registers; `pc` where it is not in the middle of its program. */
-const registersOf = (state: VcpuState, pc?: bigint): Registers => {
+/** The guest's view of its registers. */
+const registersOf = (state: VcpuState): Registers => {
   const level = state.level ?? "EL0";
   return {
-    PC: pc ?? PC[level],
+    PC: PC[level],
     PSTATE: wordOf(ProcessorState, {
       mode: ({ EL0: "el0t", EL1: "el1h", EL2: "el2h" } as const)[level],
       ...(state.serrorMasked && { a: true }),
@@ -79,8 +79,13 @@ export class Processor {
   /** What the physical processor finds when an exception is taken now. @param entered vector it was just sent to, by an exception from this level. */
   physical(entered?: Level): Registers {
     const level = this.state.level ?? "EL0";
-    const pc = entered === undefined || level === "EL0" ? undefined : VECTORS[level] + BigInt(vectorOffsetByLevel(entered, level, "irq"));
-    return { ...registersOf(this.state, pc), VBAR_EL2: VECTORS.EL2, VBAR_EL3: VECTORS.EL3, SCTLR_EL2: SYSTEM_CONTROL, SCTLR_EL3: SYSTEM_CONTROL };
+    const now = registersOf(this.state);
+    // An interrupt was just taken: nothing of the handler has run, and everything is masked.
+    if (entered !== undefined && level !== "EL0") {
+      now["PC"] = VECTORS[level] + BigInt(vectorOffsetByLevel(entered, level, "irq"));
+      now["PSTATE"] = (now["PSTATE"] ?? 0n) | wordOf(ProcessorState, { d: true, a: true, i: true, f: true });
+    }
+    return { ...now, VBAR_EL2: VECTORS.EL2, VBAR_EL3: VECTORS.EL3, SCTLR_EL2: SYSTEM_CONTROL, SCTLR_EL3: SYSTEM_CONTROL };
   }
 
   /** The abort a monitor gives by writing registers itself. */

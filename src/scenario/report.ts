@@ -9,7 +9,11 @@ import { timelineLines, wrapped } from "./timeline.ts";
 const format = statusBlockFormat(sectionTypes);
 export type Severity = keyof typeof BLOCK_SEVERITY;
 
-const OUTCOME = { running: "the guest goes on", panicked: "the guest kernel has panicked", ended: "the machine has ended" } as const;
+const OUTCOME = {
+  running: (system: string) => `the ${system} goes on`,
+  panicked: (system: string) => `the ${system} kernel has panicked`,
+  ended: () => "the machine has ended",
+} as const;
 
 /** What became of the records of every source, one line each. */
 export function accountLines(result: RunResult): string[] {
@@ -34,7 +38,7 @@ export function runLines(result: RunResult, records: boolean): string[] {
     ...timelineLines(result.timeline, result.lanes),
     "",
     ...accountLines(result),
-    `outcome: ${OUTCOME[result.outcome]}`,
+    `outcome: ${OUTCOME[result.outcome](result.lanes.guest)}`,
   ];
   if (result.store) lines.push("", "left in the error record store:", ...indented(storedRecords(result.store).map(storedLine)));
   if (result.missing.length > 0) lines.push("", "what should be there and is not:", ...indented(result.missing));

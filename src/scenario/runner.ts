@@ -43,6 +43,8 @@ const big = (value: Number64 | undefined): bigint | undefined => (value === unde
 /** Position of the lowest set bit. */
 const lowestBit = (mask: bigint): number => (mask & -mask).toString(2).length - 1;
 
+/** Bytes of a guest's write that are shown. */
+const SHOWN_BYTES = 16;
 /** Milliseconds between two looks of the monitor at sources that hold waiting records. */
 const RECHECK = 10;
 /** What happens of its own accord stops here when nothing else is left, milliseconds after the last event. */
@@ -316,9 +318,18 @@ class Run {
       (write.acknowledgeOf !== undefined ? device(write.acknowledgeOf)?.readAckRegister?.address : undefined) ??
       (write.blockOf !== undefined ? this.#stage.memory.readWord(device(write.blockOf)?.errorStatusAddress.address ?? 0n, 8) : undefined);
     if (address === undefined) throw new UsageError(`event at ${this.#stage.agenda.now} ms: the guest has no such place to write to`);
-    this.#say("guest", "memory", "guestWrites", `${bytes.length} bytes at ${hexNumber(address)}`, {
-      data: { address: hexNumber(address), bytes: write.bytes },
-    });
+    const owner = write.pointerOf ?? write.acknowledgeOf ?? write.blockOf;
+    const kind = write.pointerOf !== undefined ? "status pointer" : write.acknowledgeOf !== undefined ? "acknowledge register" : "status block";
+    const place = owner === undefined || write.address !== undefined ? "" : `, the ${kind} of source ${owner}`;
+    this.#say(
+      "guest",
+      "memory",
+      "guestWrites",
+      `writes ${bytes.length > SHOWN_BYTES ? `${bytes.length} bytes` : write.bytes} at ${hexNumber(address)}${place}`,
+      {
+        data: { address: hexNumber(address), bytes: write.bytes },
+      },
+    );
     this.#access(() => this.#stage.memory.write(address, bytes));
     this.#service();
   }
