@@ -2,7 +2,7 @@
 import { RecordHeader } from "../cper/record.ts";
 import { recordWriter } from "../cper/record-json.ts";
 import { nextPiece } from "../cper/record-stream.ts";
-import { hexNumber, JsonSink, type SectionRegistry } from "../layout/index.ts";
+import { hexNumber, JsonSink, JsonWriter, type SectionRegistry } from "../layout/index.ts";
 import { type Cell, COLUMNS, type Column, columnNamed, rowsOf } from "./fields.ts";
 import { compileWhere } from "./where.ts";
 
@@ -68,10 +68,11 @@ export function batchConverter(options: BatchOptions, registry: SectionRegistry,
   const meets = compileWhere(options.where ?? [], registry);
   const columns = columnsOf(options);
   const write = recordWriter(registry, '{"format":"cper",');
-  const keep = reuse ? new JsonSink() : undefined;
+  const keep = reuse ? new JsonWriter(new JsonSink()) : undefined;
   return ({ bytes, offset, ends, odd }) => {
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    const sink = keep ?? new JsonSink(columns ? 1 << 16 : bytes.length * 8);
+    const writer = keep ?? new JsonWriter(new JsonSink(columns ? 1 << 16 : bytes.length * 8));
+    writer.input = bytes;
+    const { sink, view } = writer;
     sink.at = 0;
     const cells: Cell[][] | undefined = options.format === "rows" ? columns!.map(() => []) : undefined;
     const problems: { offset: number; problem: string }[] = [];
@@ -81,8 +82,8 @@ export function batchConverter(options: BatchOptions, registry: SectionRegistry,
       for (const row of rowsOf(bytes.subarray(at, end), offset + at, registry)) {
         const values = columns!.map((column) => column.cell(row));
         if (cells) for (const [i, value] of values.entries()) cells[i]!.push(value);
-        else if (options.format === "csv") sink.text(`${values.map(csvCell).join(",")}\n`);
-        else sink.text(`{${values.map((value, i) => `${JSON.stringify(columns![i]!.name)}:${jsonCell(columns![i]!, value)}`).join(",")}}\n`);
+        else if (options.format === "csv") sink.json(`${values.map(csvCell).join(",")}\n`);
+        else sink.json(`{${values.map((value, i) => `${JSON.stringify(columns![i]!.name)}:${jsonCell(columns![i]!, value)}`).join(",")}}\n`);
       }
     };
     for (let i = 0, at = 0; i < ends.length; at = ends[i]!, i++) {
@@ -91,23 +92,23 @@ export function batchConverter(options: BatchOptions, registry: SectionRegistry,
       if (oddity) problems.push({ offset: offset + at, problem: oddity.problem });
       if (oddity?.kind === "junk") {
         if (options.format === "ndjson") {
-          sink.text(`{"format":"raw","offset":${offset + at},"problem":${JSON.stringify(oddity.problem)},"bytes":`);
+          sink.json(`{"format":"raw","offset":${offset + at},"problem":${JSON.stringify(oddity.problem)},"bytes":`);
           sink.hex(bytes, at, end);
           sink.ascii("}\n");
         }
         continue;
       }
       records++;
-      if (oddity && options.format === "ndjson") sink.text(`{"format":"problem","offset":${offset + at},"problem":${JSON.stringify(oddity.problem)}}\n`);
+      if (oddity && options.format === "ndjson") sink.json(`{"format":"problem","offset":${offset + at},"problem":${JSON.stringify(oddity.problem)}}\n`);
       if (meets && (end - at < RecordHeader.size || !meets(bytes, view, at, end))) continue;
       kept++;
       if (columns) addRows(at, end);
       else {
-        write(sink, bytes, view, at, end);
+        write(writer, at, end);
         sink.ascii("\n");
       }
     }
-    return { bytes: sink.bytes.subarray(0, sink.at), ...(cells && { columns: cells }), records, kept, problems };
+    return { bytes: sink.text(), ...(cells && { columns: cells }), records, kept, problems };
   };
 }
 

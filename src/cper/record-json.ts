@@ -1,5 +1,5 @@
 /** Records straight from bytes to JSON text, for bulk decoding. */
-import { fieldOffset, guidBytes, type JsonSink, type JsonWriter, jsonWriter, type Literal, literal, type SectionRegistry } from "../layout/index.ts";
+import { fieldOffset, guidBytes, type JsonWriter, jsonPlan, type Literal, literal, type Plan, type SectionRegistry } from "../layout/index.ts";
 import { RecordHeader, SectionDescriptor } from "./record.ts";
 import { cperFormat } from "./record-codec.ts";
 import { sectionTypes } from "./registry.ts";
@@ -17,27 +17,31 @@ const RAW_BODY = literal(',"body":');
 const END_SECTION = literal("}");
 const END_RECORD = literal("]}");
 
-const writeHeader = jsonWriter(RecordHeader);
-const writeDescriptor = jsonWriter(SectionDescriptor);
+const HEADER = jsonPlan(RecordHeader);
+const DESCRIPTOR = jsonPlan(SectionDescriptor);
 
+interface Indexed {
+  /** The last twelve bytes of the GUID. */
+  readonly words: Int32Array;
+  /** Bytes the body must have; undefined when any will do. */
+  readonly length: number | undefined;
+  readonly opening: Literal;
+  readonly plan: Plan;
+}
 /** Finds a section type by the 16 bytes of its GUID and the length of the body, without making text of them. */
 class GuidIndex {
-  readonly #byWord = new Map<
-    number,
-    { readonly words: readonly [number, number, number]; readonly length: number | undefined; readonly opening: Literal; readonly write: JsonWriter }[]
-  >();
+  readonly #byWord = new Map<number, Indexed[]>();
 
   constructor(registry: SectionRegistry) {
     for (const type of registry)
       for (const guid of type.guids) {
-        const bytes = guidBytes(guid)!;
-        const view = new DataView(bytes.buffer);
-        const first = view.getUint32(0, true);
+        const view = new DataView(guidBytes(guid)!.buffer);
+        const first = view.getInt32(0, true);
         const entry = {
-          words: [view.getUint32(4, true), view.getUint32(8, true), view.getUint32(12, true)] as const,
+          words: Int32Array.of(view.getInt32(4, true), view.getInt32(8, true), view.getInt32(12, true)),
           length: type.length,
           opening: literal(`,"kind":${JSON.stringify(type.name)},"body":`),
-          write: jsonWriter(type.layout),
+          plan: jsonPlan(type.layout),
         };
         const known = this.#byWord.get(first);
         if (known && type.length !== undefined) known.unshift(entry);
@@ -46,16 +50,20 @@ class GuidIndex {
       }
   }
 
-  find(view: DataView, at: number, size: number) {
-    return this.#byWord
-      .get(view.getUint32(at, true))
-      ?.find(
-        ({ words, length }) =>
-          words[0] === view.getUint32(at + 4, true) &&
-          words[1] === view.getUint32(at + 8, true) &&
-          words[2] === view.getUint32(at + 12, true) &&
-          (length === undefined || length === size),
-      );
+  find(view: DataView, at: number, size: number): Indexed | undefined {
+    const known = this.#byWord.get(view.getInt32(at, true));
+    if (known)
+      for (const entry of known) {
+        const { words, length } = entry;
+        if (
+          words[0] === view.getInt32(at + 4, true) &&
+          words[1] === view.getInt32(at + 8, true) &&
+          words[2] === view.getInt32(at + 12, true) &&
+          (length === undefined || length === size)
+        )
+          return entry;
+      }
+    return undefined;
   }
 }
 
@@ -63,22 +71,20 @@ class GuidIndex {
  * Make a function that appends the JSON of the record in `[start, end)`: byte for byte what
  * `JSON.stringify(cperFormat(registry).toJson(parseRecord(…)))` gives. `opening` replaces the first brace.
  */
-export function recordWriter(
-  registry: SectionRegistry = sectionTypes,
-  opening = "{",
-): (sink: JsonSink, input: Uint8Array, view: DataView, start: number, end: number) => void {
+export function recordWriter(registry: SectionRegistry = sectionTypes, opening = "{"): (writer: JsonWriter, start: number, end: number) => void {
   const index = new GuidIndex(registry);
   const format = cperFormat(registry);
   const beginning = literal(`${opening}"header":`);
 
   /** Handles records whose sections follow each other without gaps or overlaps; false for any other. */
-  const direct = (sink: JsonSink, input: Uint8Array, view: DataView, start: number, end: number): boolean => {
+  const direct = (writer: JsonWriter, start: number, end: number): boolean => {
     if (end - start < RecordHeader.size) return false;
+    const { sink, view } = writer;
     const count = view.getUint16(start + SECTION_COUNT, true);
     const bodies = start + RecordHeader.size + count * SectionDescriptor.size;
     if (bodies > end) return false;
     sink.literal(beginning);
-    writeHeader(sink, input, view, start, start + RecordHeader.size);
+    writer.write(HEADER, start, start + RecordHeader.size);
     sink.literal(SECTIONS);
     let next = bodies;
     for (let i = 0; i < count; i++) {
@@ -88,14 +94,14 @@ export function recordWriter(
       if (from !== next || to > end || to === from) return false;
       next = to;
       sink.literal(i === 0 ? FIRST_DESCRIPTOR : NEXT_DESCRIPTOR);
-      writeDescriptor(sink, input, view, descriptor, descriptor + SectionDescriptor.size);
+      writer.write(DESCRIPTOR, descriptor, descriptor + SectionDescriptor.size);
       const type = index.find(view, descriptor + SECTION_TYPE, to - from);
       if (type) {
         sink.literal(type.opening);
-        type.write(sink, input, view, from, to);
+        writer.write(type.plan, from, to);
       } else {
         sink.literal(RAW_BODY);
-        sink.hex(input, from, to);
+        sink.hex(writer.input, from, to);
       }
       sink.literal(END_SECTION);
     }
@@ -104,11 +110,12 @@ export function recordWriter(
     return true;
   };
 
-  return (sink, input, view, start, end) => {
+  return (writer, start, end) => {
+    const { sink } = writer;
     const from = sink.at;
-    if (direct(sink, input, view, start, end)) return;
+    if (direct(writer, start, end)) return;
     sink.at = from;
     sink.ascii(opening);
-    sink.text(JSON.stringify(format.toJson(format.parse(input.subarray(start, end), []))).slice(1));
+    sink.json(JSON.stringify(format.toJson(format.parse(writer.input.subarray(start, end), []))).slice(1));
   };
 }

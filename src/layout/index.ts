@@ -5,7 +5,7 @@ export { encode } from "./encode.ts";
 export { DecodeError, EncodeError, type Finding, UsageError, within } from "./errors.ts";
 export type { Format } from "./format.ts";
 export { fromJson, type Json, toJson } from "./json.ts";
-export { type JsonWriter, jsonWriter } from "./json-bytes.ts";
+export { JsonWriter, jsonPlan, type Plan } from "./json-bytes.ts";
 export { JsonSink, type Literal, literal } from "./json-text.ts";
 export * from "./layout.ts";
 export { type NameOf, referenceTable } from "./reference.ts";

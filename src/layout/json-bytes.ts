@@ -33,11 +33,8 @@ interface Amount {
 }
 
 type Kind = "run" | "blob" | "padding" | "list" | "choice" | "window" | "inner";
-/**
- * A run of fixed fields, or one variable field. All kinds have all members, so that V8 sees one shape of object:
- * those that mean nothing for a kind are left as in `NOTHING`.
- */
-interface Step {
+/** A run of fixed fields, or one variable field. One class for all kinds: V8 is fastest with a single shape of object. */
+class Step {
   readonly kind: Kind;
   /** `,"key":` of a variable field. */
   readonly key: Literal;
@@ -45,11 +42,11 @@ interface Step {
   readonly size: number;
   readonly most: number;
   /** Of a run: `,"key":value` for each field, zero reserved bytes left out. */
-  readonly program: Program;
+  readonly program: Program | undefined;
   /** Of a run: its reserved fields, offset and size one after the other. */
   readonly reserved: readonly number[];
   /** Of a run, field by field, reserved bytes spelled out: for structures that are cut short or have bytes after them. */
-  readonly each: () => readonly { readonly size: number; readonly program: Program }[];
+  readonly each: (() => readonly { readonly size: number; readonly program: Program }[]) | undefined;
   /** Bytes of a blob or window, items of a list. */
   readonly amount: Amount | undefined;
   /** Of a blob: the offset at which it ends. */
@@ -64,27 +61,29 @@ interface Step {
   readonly cases: ReadonlyMap<number | string, Plan> | undefined;
   /** What is in a window: a list, a choice, or a structure. */
   readonly item: Step | undefined;
+
+  constructor(kind: Kind, key: Literal, facts: Partial<Step>) {
+    this.kind = kind;
+    this.key = key;
+    this.size = facts.size ?? 0;
+    this.most = facts.most ?? 0;
+    this.program = facts.program;
+    this.reserved = facts.reserved ?? [];
+    this.each = facts.each;
+    this.amount = facts.amount;
+    this.until = facts.until;
+    this.to = facts.to ?? 1;
+    this.plan = facts.plan;
+    this.variant = facts.variant;
+    this.on = facts.on;
+    this.cases = facts.cases;
+    this.item = facts.item;
+  }
 }
-const NOTHING: Step = {
-  kind: "run",
-  key: literal(""),
-  size: 0,
-  most: 0,
-  program: compileFields([]),
-  reserved: [],
-  each: () => [],
-  amount: undefined,
-  until: undefined,
-  to: 1,
-  plan: undefined,
-  variant: undefined,
-  on: undefined,
-  cases: undefined,
-  item: undefined,
-};
+const NO_KEY = literal("");
 
 /** A layout as steps. They are made when the first bytes of it are met: most layouts never are. */
-class Plan {
+export class Plan {
   readonly #root: Root;
   #steps: readonly Step[] | undefined;
 
@@ -96,7 +95,9 @@ class Plan {
   }
 }
 const plans = new WeakMap<Root, Plan>();
-function planOf(root: Root): Plan {
+/** The plan by which a layout is written. */
+export function jsonPlan(layout: { readonly kind: "struct" | "sequence" }): Plan {
+  const root = layout as Root;
   let known = plans.get(root);
   if (!known) plans.set(root, (known = new Plan(root)));
   return known;
@@ -124,8 +125,7 @@ function runOf(fields: readonly (readonly [string, FixedNode])[]): Step {
     if (field.kind === "reserved") reserved.push(size, field.size);
     size += field.size;
   }
-  return {
-    ...NOTHING,
+  return new Step("run", NO_KEY, {
     size,
     most: fieldsBytes(fields),
     program: compileFields(fields),
@@ -135,42 +135,42 @@ function runOf(fields: readonly (readonly [string, FixedNode])[]): Step {
         size: field.size,
         program: compileFields([[name, field.kind === "reserved" ? { ...field, kind: "bytes" } : field]]),
       }))),
-  };
+  });
 }
 
 function stepFor(node: Node, key: Literal, find: (ref: Ref) => Place): Step {
   const amount = (ref: Ref | undefined): Amount | undefined => ref && { place: find(ref), ref };
   switch (node.kind) {
     case "blob":
-      return { ...NOTHING, kind: "blob", key, amount: amount(node.length), until: amount(node.until) };
+      return new Step("blob", key, { amount: amount(node.length), until: amount(node.until) });
     case "padding":
-      return { ...NOTHING, kind: "padding", key, to: node.to };
+      return new Step("padding", key, { to: node.to });
     case "list":
-      return { ...NOTHING, kind: "list", key, amount: amount(node.count), ...partOf(node.item) };
+      return new Step("list", key, { amount: amount(node.count), ...partOf(node.item) });
     case "choice": {
       const on = find(node.on);
-      return { ...NOTHING, kind: "choice", key, on, cases: casesOf(node, on) };
+      return new Step("choice", key, { on, cases: casesOf(node, on) });
     }
     case "window":
-      return { ...NOTHING, kind: "window", amount: amount(node.length), item: stepFor(node.item, key, find) };
+      return new Step("window", key, { amount: amount(node.length), item: stepFor(node.item, key, find) });
     case "struct":
     case "sequence":
     case "variant":
-      return { ...NOTHING, kind: "inner", key, ...partOf(node) };
+      return new Step("inner", key, { ...partOf(node) });
     default:
       throw new TypeError(`${node.kind} is not a variable field`);
   }
 }
 const partOf = (node: ListNode["item"]): Pick<Step, "plan" | "variant"> =>
-  node.kind === "variant" ? { plan: undefined, variant: node } : { plan: planOf(node), variant: undefined };
+  node.kind === "variant" ? { plan: undefined, variant: node } : { plan: jsonPlan(node), variant: undefined };
 
 function casesOf(node: ChoiceNode, on: Place): ReadonlyMap<number | string, Plan> {
   return new Map(
     Object.entries(node.cases).map(([name, layout]): [number | string, Plan] => {
-      if (on.kind === "guid") return [name, planOf(layout)];
+      if (on.kind === "guid") return [name, jsonPlan(layout)];
       const named = on.names?.[name];
       // A single bit decodes to true or to nothing.
-      return [name === "true" ? 1 : named === undefined ? Number(name) : numberOf(named), planOf(layout)];
+      return [name === "true" ? 1 : named === undefined ? Number(name) : numberOf(named), jsonPlan(layout)];
     }),
   );
 }
@@ -211,39 +211,57 @@ interface Frame {
   readonly spell: boolean;
 }
 
-/** Writes structures of one input into one sink. */
-class Walk {
-  readonly #sink: JsonSink;
-  readonly #b: Uint8Array;
-  readonly #v: DataView;
+/** Writes the JSON text of bytes into a sink. */
+export class JsonWriter {
+  readonly sink: JsonSink;
+  #b: Uint8Array = new Uint8Array(0);
+  #v: DataView = new DataView(this.#b.buffer);
   /** Whether the last part written was all there. */
   #complete = true;
 
-  constructor(sink: JsonSink, input: Uint8Array, view: DataView) {
-    this.#sink = sink;
-    this.#b = input;
-    this.#v = view;
+  constructor(sink: JsonSink) {
+    this.sink = sink;
+  }
+
+  /** The bytes that offsets count in from now on. */
+  set input(bytes: Uint8Array) {
+    this.#b = bytes;
+    this.#v = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  }
+  get input(): Uint8Array {
+    return this.#b;
+  }
+  get view(): DataView {
+    return this.#v;
+  }
+
+  /**
+   * Append what a layout says of the window `[start, end)`: byte for byte the UTF-8 of
+   * `JSON.stringify(toJson(layout, parse(layout, input, start, end)))`.
+   */
+  write(plan: Plan, start: number, end: number): void {
+    this.#write(plan, start, end, true);
   }
 
   /**
    * Write a structure; returns the first byte not used and sets `#complete`. When it owns its window (`whole`), or is
    * cut short, what is left becomes its `trailing`; then reserved bytes are spelled out even when they are zero.
    */
-  write({ steps }: Plan, start: number, end: number, whole: boolean): number {
+  #write({ steps }: Plan, start: number, end: number, whole: boolean): number {
     const first = steps[0]!;
     if (steps.length !== 1 || first.kind !== "run") return this.#parts(steps, start, end, whole, false);
     const room = end - start;
     if (whole ? first.size !== room : first.size > room) return this.#parts(steps, start, end, whole, true);
-    const sink = this.#sink;
+    const sink = this.sink;
     sink.ensure(first.most);
     const open = sink.at;
-    sink.at = enclose(sink.bytes, open, runProgram(first.program, sink.bytes, sink.view, open, this.#b, this.#v, start), 0x7b, 0x7d);
+    sink.at = enclose(sink.bytes, open, runProgram(first.program!, sink.bytes, sink.view, open, this.#b, this.#v, start), 0x7b, 0x7d);
     this.#complete = true;
     return start + first.size;
   }
 
   #parts(steps: readonly Step[], start: number, end: number, whole: boolean, spell: boolean): number {
-    const sink = this.#sink;
+    const sink = this.sink;
     const open = sink.at;
     const bases: number[] = [];
     const frame: Frame = { start, bases, spell };
@@ -256,10 +274,10 @@ class Walk {
         all = step.size <= end - at;
         sink.ensure(step.most);
         if (all && !(spell && step.reserved.length > 0)) {
-          sink.at = runProgram(step.program, sink.bytes, sink.view, sink.at, this.#b, this.#v, at);
+          sink.at = runProgram(step.program!, sink.bytes, sink.view, sink.at, this.#b, this.#v, at);
           at += step.size;
         } else
-          for (const { size, program } of step.each()) {
+          for (const { size, program } of step.each!()) {
             if (size > end - at) break;
             sink.at = runProgram(program, sink.bytes, sink.view, sink.at, this.#b, this.#v, at);
             at += size;
@@ -306,14 +324,14 @@ class Walk {
     return Math.max(0, Math.min(ref.most ?? Number.MAX_SAFE_INTEGER, this.#number(place, frame.bases) * ref.scale + ref.bias));
   }
   #raw(key: Literal, from: number, to: number): void {
-    this.#sink.literal(key);
-    this.#sink.hex(this.#b, from, to);
+    this.sink.literal(key);
+    this.sink.hex(this.#b, from, to);
   }
   /** The plan of a structure or item; undefined for one whose layout is not known. */
   #planAt({ plan, variant }: Step, at: number, end: number): Plan | undefined {
     if (plan) return plan;
     const root = variantCase(variant!, this.#b, at, end);
-    return root && planOf(root);
+    return root && jsonPlan(root);
   }
 
   #variable(step: Step, frame: Frame, at: number, end: number): number {
@@ -356,8 +374,8 @@ class Walk {
         }
         if (item.kind === "choice") this.#choice(item, frame, at, stop);
         else {
-          this.#sink.literal(item.key);
-          this.write(item.plan!, at, stop, true);
+          this.sink.literal(item.key);
+          this.#write(item.plan!, at, stop, true);
         }
         this.#complete = fits;
         return stop;
@@ -368,14 +386,14 @@ class Walk {
           this.#complete = false;
           return at;
         }
-        this.#sink.literal(step.key);
-        return this.write(plan, at, end, false);
+        this.sink.literal(step.key);
+        return this.#write(plan, at, end, false);
       }
     }
   }
 
   #list(step: Step, frame: Frame, start: number, end: number): number {
-    const sink = this.#sink;
+    const sink = this.sink;
     const count = step.amount ? this.#amount(step.amount, frame) : Number.POSITIVE_INFINITY;
     const before = sink.at;
     sink.literal(step.key);
@@ -389,7 +407,7 @@ class Walk {
       const from = sink.at;
       sink.ensure(1);
       sink.bytes[sink.at++] = 0x2c;
-      const next = this.write(plan, at, end, false);
+      const next = this.#write(plan, at, end, false);
       if (next === at) {
         sink.at = from;
         break;
@@ -410,22 +428,10 @@ class Walk {
     const on = step.on!;
     const plan = step.cases!.get(on.kind === "guid" ? guidText(this.#b, frame.bases[on.step]! + on.offset) : this.#number(on, frame.bases));
     if (plan) {
-      this.#sink.literal(step.key);
-      this.write(plan, at, end, true);
+      this.sink.literal(step.key);
+      this.#write(plan, at, end, true);
     } else this.#raw(step.key, at, end);
     this.#complete = true;
     return end;
   }
-}
-
-/** Appends the JSON text for the window `[start, end)` of `input`; `view` is of the same bytes. */
-export type JsonWriter = (sink: JsonSink, input: Uint8Array, view: DataView, start: number, end: number) => void;
-
-/**
- * Make a function that writes what a layout says of a window: byte for byte the UTF-8 of
- * `JSON.stringify(toJson(layout, parse(layout, input, start, end)))`.
- */
-export function jsonWriter(layout: { readonly kind: "struct" | "sequence" }): JsonWriter {
-  const plan = planOf(layout as Root);
-  return (sink, input, view, start, end) => void new Walk(sink, input, view).write(plan, start, end, true);
 }

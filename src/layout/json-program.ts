@@ -3,84 +3,34 @@
  * executes. The loop is the same for every layout, so V8 has it optimised after the first thousand records, and
  * its machine code fits the instruction cache, which that of a function generated for each layout does not.
  *
- * Text that never changes (keys, brackets, names of values) lies in one pool and is copied eight bytes at a time, as
- * doubles: ASCII never has the bit pattern of a NaN. What is stored past the end of a piece is overwritten by the next.
+ * Text that never changes (keys, brackets, names of values) is copied eight bytes at a time, as doubles: ASCII never
+ * has the bit pattern of a NaN. What is stored past the end of a piece is overwritten by the next.
  */
-import { isBlank, putDecimal, putGuid, putHex, putHex64, putText, putTimestamp } from "./json-text.ts";
+import { isBlank, literal, putDecimal, putGuid, putHex, putHex64, putText, putTimestamp } from "./json-text.ts";
 import { type BitMember, type BitsNode, bitRange, type EnumNode, type FixedNode, type Names, numberOf, type UintNode } from "./layout.ts";
 import { memberOf } from "./values.ts";
 
-// ---- constant text ----
+/** A run of fields, compiled. */
+export interface Program {
+  /**
+   * Instructions: operation and length of the text before the value in one word, where that text is, offset of the
+   * field, and what the operation needs besides.
+   */
+  readonly code: Int32Array;
+  /** Constant text; each piece begins with a new word. */
+  readonly text: Float64Array;
+  /** Pieces of text by number, as pairs of place and length; length 0 where a number has none. */
+  readonly tables: Int32Array;
+  /** Where in `tables` a value has its text, for enumerations with large values. */
+  readonly maps: readonly ReadonlyMap<number, number>[];
+  /** Programs of structures inside. */
+  readonly parts: readonly Program[];
+}
 
-/** Doubles copied for every piece of text, however short: a loop would be mispredicted more dearly. */
+/** Words copied for every piece of text, however short: the end of a loop would be mispredicted more dearly. */
 const AT_ONCE = 3;
-/** Bytes a store may reach past the end of what has been written. */
-export const OVERSHOOT = AT_ONCE * 8 + 8;
-
-let pool = new Float64Array(1 << 12);
-let poolUsed = 0;
-const pieces = new Map<string, number>();
-/** Keep text in the pool; returns where. @throws TypeError when it is not ASCII */
-function keep(text: string): number {
-  const known = pieces.get(text);
-  if (known !== undefined) return known;
-  const bytes = new Uint8Array(Math.ceil(text.length / 8) * 8).fill(0x20);
-  for (let i = 0; i < text.length; i++) {
-    bytes[i] = text.charCodeAt(i);
-    if (text.charCodeAt(i) >= 0x7f) throw new TypeError(`${text} is not ASCII`);
-  }
-  const from = poolUsed;
-  poolUsed += bytes.length / 8;
-  if (poolUsed + AT_ONCE > pool.length) {
-    const grown = new Float64Array(pool.length * 2 + poolUsed);
-    grown.set(pool);
-    pool = grown;
-  }
-  const view = new DataView(bytes.buffer);
-  for (let i = 0; i < bytes.length; i += 8) pool[from + i / 8] = view.getFloat64(i, true);
-  pieces.set(text, from);
-  return from;
-}
-
-function putPiece(d: DataView, p: number, from: number, length: number): number {
-  const text = pool;
-  d.setFloat64(p, text[from]!, true);
-  d.setFloat64(p + 8, text[from + 1]!, true);
-  d.setFloat64(p + 16, text[from + 2]!, true);
-  for (let i = AT_ONCE; i * 8 < length; i++) d.setFloat64(p + i * 8, text[from + i]!, true);
-  return p + length;
-}
-
-/** Pieces of the pool by number, as pairs of place and length; length 0 where a number has none. */
-let tables = new Int32Array(1 << 10);
-let tablesUsed = 0;
-function keepTable(texts: readonly (string | undefined)[]): number {
-  const from = tablesUsed;
-  tablesUsed += texts.length * 2;
-  if (tablesUsed > tables.length) {
-    const grown = new Int32Array(tablesUsed * 2);
-    grown.set(tables);
-    tables = grown;
-  }
-  for (const [i, text] of texts.entries()) {
-    tables[from + i * 2] = text === undefined ? 0 : keep(text);
-    tables[from + i * 2 + 1] = text === undefined ? 0 : text.length;
-  }
-  return from;
-}
-
-/** Enumerations with large values: place in a table by value. */
-const sparse: ReadonlyMap<number, number>[] = [];
-/** Programs that others call. */
-const programs: Program[] = [];
 
 // ---- instructions ----
-
-/**
- * A program is a row of instructions: operation and length of the text before the value in one word, where that
- * text is in the pool, offset of the field, and what the operation needs besides.
- */
-export type Program = Int32Array;
 
 const END = 0;
 const U8 = 1;
@@ -125,14 +75,34 @@ const sizeOf = (node: UintNode | EnumNode | BitsNode) => node.size | (node.order
 // ---- compiling ----
 
 class Compiler {
-  readonly code: number[] = [];
+  readonly #code: number[] = [];
+  readonly #text: number[] = [];
+  readonly #places = new Map<string, number>();
+  readonly #tables: number[] = [];
+  readonly #maps: ReadonlyMap<number, number>[] = [];
+  readonly #parts: Program[] = [];
   /** Text to be written before the next value. */
   #pending = "";
+
+  /** Where a piece of text lies. */
+  #place(text: string): number {
+    const known = this.#places.get(text);
+    if (known !== undefined) return known;
+    const place = this.#text.length;
+    this.#text.push(...literal(text).chunks);
+    this.#places.set(text, place);
+    return place;
+  }
+  #table(texts: readonly (string | undefined)[]): number {
+    const from = this.#tables.length;
+    for (const text of texts) this.#tables.push(text === undefined ? 0 : this.#place(text), text?.length ?? 0);
+    return from;
+  }
 
   #add(operation: number, text: string, offset: number, ...rest: number[]): void {
     const before = this.#pending + text;
     this.#pending = "";
-    this.code.push(operation | (before.length << OPERATION_BITS), keep(before), offset, ...rest);
+    this.#code.push(operation | (before.length << OPERATION_BITS), this.#place(before), offset, ...rest);
   }
 
   /** `,"key":value` for each field from `offset` on; the comma of the first is replaced by `opening`. */
@@ -153,12 +123,12 @@ class Compiler {
         else this.#add(node.size === 2 ? U16 : U32, text, at);
         break;
       case "enum":
-        this.#add(NAMED, text, at, sizeOf(node), ...named(this.#pending + text, node.names));
+        this.#add(NAMED, text, at, sizeOf(node), ...this.#named(this.#pending + text, node.names));
         break;
       case "bits": {
-        const members = memberInstructions(node.members);
+        const members = this.#members(node.members);
         this.#add(BITS, text, at, sizeOf(node), members.length);
-        this.code.push(...members);
+        this.#code.push(...members);
         break;
       }
       case "guid":
@@ -187,7 +157,7 @@ class Compiler {
       case "struct": {
         const fields = Object.entries(node.fields);
         if (fields.length === 0) this.#pending += `${text}{}`;
-        else if (fields[0]![1].kind === "reserved") this.#add(ENCLOSED, text, at, programs.push(compileFields(fields)) - 1, 0x7b, 0x7d);
+        else if (fields[0]![1].kind === "reserved") this.#add(ENCLOSED, text, at, this.#parts.push(compileFields(fields)) - 1, 0x7b, 0x7d);
         else {
           this.fields(fields, at, `${text}{`);
           this.#pending += "}";
@@ -197,60 +167,68 @@ class Compiler {
     }
   }
 
+  /** The text of each value that has a name: table and count, or map and -1. */
+  #named(text: string, names: Names): [table: number, count: number] {
+    const entries = Object.entries(names).map(([name, entry]) => [numberOf(entry), `${text}${JSON.stringify(name)}`] as const);
+    const highest = Math.max(...entries.map(([value]) => value));
+    if (highest < 4096) {
+      const texts: (string | undefined)[] = Array.from({ length: highest + 1 }, () => undefined);
+      for (const [value, name] of entries) texts[value] = name;
+      return [this.#table(texts), texts.length];
+    }
+    return [this.#maps.push(new Map(entries.map(([value, name]) => [value, this.#table([name])]))) - 1, -1];
+  }
+
+  /** Instructions for the members of a bit field. */
+  #members(members: Readonly<Record<string, BitMember>>): number[] {
+    const code: number[] = [];
+    let flags: (string | undefined)[] = [];
+    let half = 0;
+    let mask = 0;
+    const flush = () => {
+      if (mask !== 0) code.push(FLAGS, half, mask, this.#table(flags));
+      flags = [];
+      mask = 0;
+    };
+    let known = 0n;
+    for (const [name, member] of Object.entries(members)) {
+      const [low, width] = bitRange(member);
+      known |= ((1n << BigInt(width)) - 1n) << BigInt(low);
+      const text = `,${JSON.stringify(name)}:`;
+      if (typeof member === "number") {
+        // Bits are found from the lowest up: one that is declared after a higher one begins a new group.
+        if (low >> 5 !== half || low % 32 < flags.length) flush();
+        half = low >> 5;
+        while (flags.length < low % 32) flags.push(undefined);
+        flags.push(`${text}true`);
+        mask |= 1 << low;
+      } else {
+        flush();
+        const piece = [this.#place(text), text.length, low, width];
+        if ("names" in member) code.push(NAMED_RANGE, ...piece, ...this.#named(text, member.names));
+        else code.push(RANGE, ...piece);
+      }
+    }
+    flush();
+    const [restLow, restHigh] = [~known & 0xffffffffn, (~known >> 32n) & 0xffffffffn].map((word) => Number(word) | 0);
+    if (restLow !== 0 || restHigh !== 0) code.push(REST, this.#place(REST_KEY), REST_KEY.length, restLow!, restHigh!);
+    code.push(LAST);
+    return code;
+  }
+
   finish(): Program {
     this.#add(END, "", 0);
-    return Int32Array.from(this.code);
+    return {
+      code: Int32Array.from(this.#code),
+      // Reading a piece may reach past its end.
+      text: Float64Array.from([...this.#text, ...Array.from({ length: AT_ONCE }, () => 0)]),
+      tables: Int32Array.from(this.#tables),
+      maps: this.#maps,
+      parts: this.#parts,
+    };
   }
 }
-
-/** The text of each value that has a name: table and count, or map and -1. */
-function named(text: string, names: Names): [table: number, count: number] {
-  const entries = Object.entries(names).map(([name, entry]) => [numberOf(entry), `${text}${JSON.stringify(name)}`] as const);
-  const highest = Math.max(...entries.map(([value]) => value));
-  if (highest < 4096) {
-    const texts: (string | undefined)[] = Array.from({ length: highest + 1 }, () => undefined);
-    for (const [value, name] of entries) texts[value] = name;
-    return [keepTable(texts), texts.length];
-  }
-  return [sparse.push(new Map(entries.map(([value, name]) => [value, keepTable([name])]))) - 1, -1];
-}
-
-function memberInstructions(members: Readonly<Record<string, BitMember>>): number[] {
-  const code: number[] = [];
-  let flags: (string | undefined)[] = [];
-  let half = 0;
-  let mask = 0;
-  const flush = () => {
-    if (mask !== 0) code.push(FLAGS, half, mask, keepTable(flags));
-    flags = [];
-    mask = 0;
-  };
-  let known = 0n;
-  for (const [name, member] of Object.entries(members)) {
-    const [low, width] = bitRange(member);
-    known |= ((1n << BigInt(width)) - 1n) << BigInt(low);
-    const text = `,${JSON.stringify(name)}:`;
-    if (typeof member === "number") {
-      // Bits are found from the lowest up: one that is declared after a higher one begins a new group.
-      if (low >> 5 !== half || low % 32 < flags.length) flush();
-      half = low >> 5;
-      while (flags.length < low % 32) flags.push(undefined);
-      flags.push(`${text}true`);
-      mask |= 1 << low;
-    } else {
-      flush();
-      const piece = [keep(text), text.length, low, width];
-      if ("names" in member) code.push(NAMED_RANGE, ...piece, ...named(text, member.names));
-      else code.push(RANGE, ...piece);
-    }
-  }
-  flush();
-  const rest = ',"rest":';
-  const [restLow, restHigh] = [~known & 0xffffffffn, (~known >> 32n) & 0xffffffffn].map((word) => Number(word) | 0);
-  if (restLow !== 0 || restHigh !== 0) code.push(REST, keep(rest), rest.length, restLow!, restHigh!);
-  code.push(LAST);
-  return code;
-}
+const REST_KEY = ',"rest":';
 
 /** A program that writes `,"key":value` for each field; reserved bytes that are zero are left out. */
 export function compileFields(fields: readonly (readonly [string, FixedNode])[]): Program {
@@ -316,17 +294,26 @@ function wordAt(b: Uint8Array, v: DataView, at: number, size: number): number {
   }
 }
 
-function putNamed(u: Uint8Array, d: DataView, p: number, from: number, length: number, value: number, table: number, count: number): number {
-  let entry = -1;
-  if (count >= 0) {
-    if (value < count) entry = table + value * 2;
-  } else entry = sparse[table]!.get(value) ?? -1;
-  if (entry >= 0 && tables[entry + 1]! > 0) return putPiece(d, p, tables[entry]!, tables[entry + 1]!);
-  return putDecimal(u, d, putPiece(d, p, from, length), value);
+/** Write a piece of constant text. */
+function putPiece(d: DataView, p: number, text: Float64Array, piece: number, length: number): number {
+  d.setFloat64(p, text[piece]!, true);
+  d.setFloat64(p + 8, text[piece + 1]!, true);
+  d.setFloat64(p + 16, text[piece + 2]!, true);
+  for (let i = AT_ONCE; i * 8 < length; i++) d.setFloat64(p + i * 8, text[piece + i]!, true);
+  return p + length;
+}
+
+/** Write the text of a value that has a name, or `piece` and the number of one that has none. */
+function putNamed(u: Uint8Array, d: DataView, p: number, program: Program, piece: number, length: number, value: number, table: number, count: number): number {
+  const { tables, text } = program;
+  const entry = count >= 0 ? (value < count ? table + value * 2 : -1) : (program.maps[table]!.get(value) ?? -1);
+  if (entry >= 0 && tables[entry + 1]! > 0) return putPiece(d, p, text, tables[entry]!, tables[entry + 1]!);
+  return putDecimal(u, d, putPiece(d, p, text, piece, length), value);
 }
 
 /** The members of a bit field, each after a comma. */
-function putMembers(code: Program, start: number, u: Uint8Array, d: DataView, from: number, low: number, high: number): number {
+function putMembers(u: Uint8Array, d: DataView, from: number, program: Program, start: number, low: number, high: number): number {
+  const { code, text, tables } = program;
   let p = from;
   let pc = start;
   for (;;) {
@@ -337,23 +324,23 @@ function putMembers(code: Program, start: number, u: Uint8Array, d: DataView, fr
         while (left !== 0) {
           const entry = table + 2 * (31 - Math.clz32(left & -left));
           left &= left - 1;
-          p = putPiece(d, p, tables[entry]!, tables[entry + 1]!);
+          p = putPiece(d, p, text, tables[entry]!, tables[entry + 1]!);
         }
         pc += 4;
         break;
       }
       case RANGE:
-        p = putDecimal(u, d, putPiece(d, p, code[pc + 1]!, code[pc + 2]!), memberOf(low, high, code[pc + 3]!, code[pc + 4]!));
+        p = putDecimal(u, d, putPiece(d, p, text, code[pc + 1]!, code[pc + 2]!), memberOf(low, high, code[pc + 3]!, code[pc + 4]!));
         pc += 5;
         break;
       case NAMED_RANGE:
-        p = putNamed(u, d, p, code[pc + 1]!, code[pc + 2]!, memberOf(low, high, code[pc + 3]!, code[pc + 4]!), code[pc + 5]!, code[pc + 6]!);
+        p = putNamed(u, d, p, program, code[pc + 1]!, code[pc + 2]!, memberOf(low, high, code[pc + 3]!, code[pc + 4]!), code[pc + 5]!, code[pc + 6]!);
         pc += 7;
         break;
       case REST: {
         const restLow = low & code[pc + 3]!;
         const restHigh = high & code[pc + 4]!;
-        if ((restLow | restHigh) !== 0) p = putHex64(u, d, putPiece(d, p, code[pc + 1]!, code[pc + 2]!), restLow >>> 0, restHigh >>> 0);
+        if ((restLow | restHigh) !== 0) p = putHex64(u, d, putPiece(d, p, text, code[pc + 1]!, code[pc + 2]!), restLow >>> 0, restHigh >>> 0);
         pc += 5;
         break;
       }
@@ -367,8 +354,8 @@ function putMembers(code: Program, start: number, u: Uint8Array, d: DataView, fr
  * Write at `p` of `u` the JSON of the fields at `o` of `b`; `d` and `v` are views of the same memory.
  * @returns the end of the text. The caller has made room.
  */
-export function runProgram(code: Program, u: Uint8Array, d: DataView, from: number, b: Uint8Array, v: DataView, o: number): number {
-  const text = pool;
+export function runProgram(program: Program, u: Uint8Array, d: DataView, from: number, b: Uint8Array, v: DataView, o: number): number {
+  const { code, text } = program;
   let p = from;
   for (let pc = 0; ; ) {
     const head = code[pc]!;
@@ -376,11 +363,7 @@ export function runProgram(code: Program, u: Uint8Array, d: DataView, from: numb
     const at = o + code[pc + 2]!;
     const length = head >>> OPERATION_BITS;
     // Also before operations that may turn out to write nothing: they then do not move on.
-    d.setFloat64(p, text[piece]!, true);
-    d.setFloat64(p + 8, text[piece + 1]!, true);
-    d.setFloat64(p + 16, text[piece + 2]!, true);
-    for (let i = AT_ONCE; i * 8 < length; i++) d.setFloat64(p + i * 8, text[piece + i]!, true);
-    const q = p + length;
+    const q = putPiece(d, p, text, piece, length);
     switch (head & OPERATION) {
       case U8:
         p = putDecimal(u, d, q, b[at]!);
@@ -407,19 +390,19 @@ export function runProgram(code: Program, u: Uint8Array, d: DataView, from: numb
         pc += 4;
         break;
       case NAMED:
-        p = putNamed(u, d, p, piece, length, wordAt(b, v, at, code[pc + 3]!), code[pc + 4]!, code[pc + 5]!);
+        p = putNamed(u, d, p, program, piece, length, wordAt(b, v, at, code[pc + 3]!), code[pc + 4]!, code[pc + 5]!);
         pc += 6;
         break;
       case BITS: {
         const size = code[pc + 3]!;
         const low = size === 8 ? v.getUint32(at, true) : size === (8 | (BIG << 1)) ? v.getUint32(at + 4, false) : wordAt(b, v, at, size);
         const high = size === 8 ? v.getUint32(at + 4, true) : size === (8 | (BIG << 1)) ? v.getUint32(at, false) : 0;
-        p = enclose(u, q, putMembers(code, pc + 5, u, d, q, low, high), 0x7b, 0x7d);
+        p = enclose(u, q, putMembers(u, d, q, program, pc + 5, low, high), 0x7b, 0x7d);
         pc += 5 + code[pc + 4]!;
         break;
       }
       case GUID:
-        p = putGuid(u, d, q, b, at);
+        p = putGuid(u, d, q, b, v, at);
         pc += 3;
         break;
       case TEXT:
@@ -445,7 +428,7 @@ export function runProgram(code: Program, u: Uint8Array, d: DataView, from: numb
         pc += 3;
         break;
       case ENCLOSED:
-        p = enclose(u, q, runProgram(programs[code[pc + 3]!]!, u, d, q, b, v, at), code[pc + 4]!, code[pc + 5]!);
+        p = enclose(u, q, runProgram(program.parts[code[pc + 3]!]!, u, d, q, b, v, at), code[pc + 4]!, code[pc + 5]!);
         pc += 6;
         break;
       default:

@@ -1,7 +1,6 @@
 /** Single values as JSON text in a byte buffer: what the generated writers of `json-bytes.ts` call. */
 import { ZERO_GUID } from "./layout.ts";
 import { timestampText } from "./timestamp.ts";
-import { GUID_ORDER } from "./values.ts";
 
 /** The growing buffer that JSON text is written into. `at` is its length so far. */
 export class JsonSink {
@@ -14,11 +13,16 @@ export class JsonSink {
     this.view = new DataView(this.bytes.buffer);
   }
 
+  /** What has been written so far, not copied: valid until more is written. */
+  text(): Uint8Array {
+    return this.bytes.subarray(0, this.at);
+  }
+
   /** Make room for `size` more bytes, and for the overshoot of the last store. */
   ensure(size: number): void {
     if (this.at + size + SLACK <= this.bytes.length) return;
     const grown = new Uint8Array(Math.max((this.at + size + SLACK) * 2, this.bytes.length * 2));
-    grown.set(this.bytes.subarray(0, this.at));
+    grown.set(this.text());
     this.bytes = grown;
     this.view = new DataView(grown.buffer);
   }
@@ -45,7 +49,7 @@ export class JsonSink {
   }
 
   /** Append text that is already JSON. */
-  text(json: string): void {
+  json(json: string): void {
     this.ensure(json.length * 3);
     this.at += encoder.encodeInto(json, this.bytes.subarray(this.at)).written;
   }
@@ -74,7 +78,9 @@ const HEX2 = Uint16Array.from({ length: 256 }, (_, byte) => {
   const digits = byte.toString(16).padStart(2, "0");
   return digits.charCodeAt(0) | (digits.charCodeAt(1) << 8);
 });
-const HEX1 = Uint8Array.from({ length: 16 }, (_, digit) => digit.toString(16).charCodeAt(0));
+
+/** Two bytes as four hex digits, one little-endian store. */
+const hex4 = (first: number, second: number): number => HEX2[first]! | (HEX2[second]! << 16);
 
 /** Write a literal at an offset; returns the offset behind it, as all `put` functions do. */
 export function putLiteral(view: DataView, at: number, { chunks, length }: Literal): number {
@@ -109,26 +115,22 @@ export function putDecimal(out: Uint8Array, view: DataView, at: number, value: n
 }
 /** All eight digits of 32 bits. */
 function putHex8(view: DataView, at: number, value: number): void {
-  view.setUint32(at, HEX2[value >>> 24]! | (HEX2[(value >>> 16) & 255]! << 16), true);
-  view.setUint32(at + 4, HEX2[(value >>> 8) & 255]! | (HEX2[value & 255]! << 16), true);
+  view.setUint32(at, hex4(value >>> 24, (value >>> 16) & 255), true);
+  view.setUint32(at + 4, hex4((value >>> 8) & 255, value & 255), true);
 }
-function putHex32(out: Uint8Array, view: DataView, at: number, value: number): number {
-  if (value > 0xfffffff) {
-    putHex8(view, at, value);
-    return at + 8;
-  }
-  let shift = value === 0 ? 0 : (31 - Math.clz32(value)) & ~3;
-  let p = at;
-  for (; shift >= 0; shift -= 4) out[p++] = HEX1[(value >>> shift) & 15]!;
-  return p;
+/** Up to eight digits of 32 bits, without leading zeros; all eight are stored. */
+function putHex32(view: DataView, at: number, value: number): number {
+  const zeros = value === 0 ? 7 : Math.clz32(value) >> 2;
+  putHex8(view, at, value << (zeros * 4));
+  return at + 8 - zeros;
 }
 /** A 64-bit number as `"0x…"`. */
 export function putHex64(out: Uint8Array, view: DataView, at: number, low: number, high: number): number {
   view.setUint32(at, 0x783022, true); // "0x
   let p = at + 3;
-  if (high === 0) p = putHex32(out, view, p, low);
+  if (high === 0) p = putHex32(view, p, low);
   else {
-    p = putHex32(out, view, p, high);
+    p = putHex32(view, p, high);
     putHex8(view, p, low);
     p += 8;
   }
@@ -140,7 +142,7 @@ export function putHex(out: Uint8Array, view: DataView, at: number, input: Uint8
   out[at] = 34;
   let p = at + 1;
   let i = start;
-  for (; i + 1 < end; i += 2, p += 4) view.setUint32(p, HEX2[input[i]!]! | (HEX2[input[i + 1]!]! << 16), true);
+  for (; i + 1 < end; i += 2, p += 4) view.setUint32(p, hex4(input[i]!, input[i + 1]!), true);
   if (i < end) {
     view.setUint16(p, HEX2[input[i]!]!, true);
     p += 2;
@@ -149,17 +151,25 @@ export function putHex(out: Uint8Array, view: DataView, at: number, input: Uint8
   return p + 1;
 }
 const NO_GUID = literal(JSON.stringify(ZERO_GUID));
-/** Write the 16 bytes at `start` as a GUID in quotes. */
-export function putGuid(out: Uint8Array, view: DataView, at: number, input: Uint8Array, start: number): number {
-  if (input[start] === 0 && isBlank(input, start, start + 16)) return putLiteral(view, at, NO_GUID);
+/** Write the 16 bytes at `start` as a GUID in quotes. `words` is a view of the input. */
+export function putGuid(out: Uint8Array, view: DataView, at: number, input: Uint8Array, words: DataView, start: number): number {
+  const blank = words.getInt32(start, true) | words.getInt32(start + 4, true) | words.getInt32(start + 8, true) | words.getInt32(start + 12, true);
+  if (blank === 0) return putLiteral(view, at, NO_GUID);
   out[at] = 34;
-  let p = at + 1;
-  for (let i = 0; i < 16; i += 2, p += 4) {
-    if (i === 4 || i === 6 || i === 8 || i === 10) out[p++] = 45;
-    view.setUint32(p, HEX2[input[start + GUID_ORDER[i]!]!]! | (HEX2[input[start + GUID_ORDER[i + 1]!]!]! << 16), true);
-  }
-  out[p] = 34;
-  return p + 1;
+  view.setUint32(at + 1, hex4(input[start + 3]!, input[start + 2]!), true);
+  view.setUint32(at + 5, hex4(input[start + 1]!, input[start]!), true);
+  out[at + 9] = 45;
+  view.setUint32(at + 10, hex4(input[start + 5]!, input[start + 4]!), true);
+  out[at + 14] = 45;
+  view.setUint32(at + 15, hex4(input[start + 7]!, input[start + 6]!), true);
+  out[at + 19] = 45;
+  view.setUint32(at + 20, hex4(input[start + 8]!, input[start + 9]!), true);
+  out[at + 24] = 45;
+  view.setUint32(at + 25, hex4(input[start + 10]!, input[start + 11]!), true);
+  view.setUint32(at + 29, hex4(input[start + 12]!, input[start + 13]!), true);
+  view.setUint32(at + 33, hex4(input[start + 14]!, input[start + 15]!), true);
+  out[at + 37] = 34;
+  return at + 38;
 }
 /** What JSON strings have in place of each Latin-1 character, in UTF-8; undefined for those that stand for themselves. */
 const ESCAPES = Array.from({ length: 256 }, (_, byte) => {

@@ -57,7 +57,7 @@ export const parseNumber = (text: string): bigint | undefined => (/^(0x[0-9a-f]+
 export const hexNumber = (value: number | bigint): string => `0x${value.toString(16)}`;
 
 /** Byte order of a mixed-endian GUID: the first three groups are little-endian. */
-export const GUID_ORDER = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15] as const;
+const GUID_ORDER = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15] as const;
 export const GUID_PATTERN = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$";
 const GUID = new RegExp(GUID_PATTERN);
 

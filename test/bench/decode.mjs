@@ -16,7 +16,7 @@ import { Batcher, batchConverter } from "../../dist/bulk/batch.js";
 import { RecordHeader, SectionDescriptor } from "../../dist/cper/record.js";
 import { cperFormat } from "../../dist/cper/record-codec.js";
 import { sectionTypes } from "../../dist/cper/registry.js";
-import { fieldOffset, guidText, JsonSink, jsonWriter, parse, toJson } from "../../dist/layout/index.js";
+import { fieldOffset, guidText, JsonSink, JsonWriter, jsonPlan, parse, toJson } from "../../dist/layout/index.js";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const shared = process.env.APEI_SHARED ?? `${root}../shared/`;
@@ -82,13 +82,14 @@ row("JSON.stringify, the yardstick", us(stringify), `${(characters / objects.len
 // ---- stages ----
 console.log("\nStages, a record");
 row("finding records", ns(time(records.length, () => new Batcher(1).add(bytes))));
-const sink = new JsonSink(1 << 22);
+const writer = new JsonWriter(new JsonSink(1 << 22));
+writer.input = bytes;
 const direct = (layout, places) => {
-  const write = jsonWriter(layout);
+  const plan = jsonPlan(layout);
   return time(places.length, () => {
     for (const [from, to] of places) {
-      sink.at = 0;
-      write(sink, bytes, view, from, to);
+      writer.sink.at = 0;
+      writer.write(plan, from, to);
     }
   });
 };

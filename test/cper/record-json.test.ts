@@ -2,16 +2,17 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { cperFormat } from "../../src/cper/record-codec.ts";
 import { RECORD_LENGTH, recordWriter } from "../../src/cper/record-json.ts";
-import { JsonSink } from "../../src/layout/index.ts";
+import { JsonSink, JsonWriter } from "../../src/layout/index.ts";
 import { describeShared, shared, sharedNames } from "../support/shared.ts";
 
 const format = cperFormat();
 const write = recordWriter();
 
 function agree(bytes: Uint8Array): void {
-  const sink = new JsonSink(16);
-  write(sink, bytes, new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length);
-  expect(new TextDecoder().decode(sink.bytes.subarray(0, sink.at))).toBe(JSON.stringify(format.toJson(format.parse(bytes, []))));
+  const writer = new JsonWriter(new JsonSink(16));
+  writer.input = bytes;
+  write(writer, 0, bytes.length);
+  expect(new TextDecoder().decode(writer.sink.text())).toBe(JSON.stringify(format.toJson(format.parse(bytes, []))));
 }
 
 describeShared("the direct path says what the ordinary path says", () => {

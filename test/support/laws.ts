@@ -16,7 +16,7 @@ import {
   toJson,
   treeLines,
 } from "../../src/layout/index.ts";
-import { jsonWriter } from "../../src/layout/json-bytes.ts";
+import { JsonWriter, jsonPlan } from "../../src/layout/json-bytes.ts";
 import { JsonSink } from "../../src/layout/json-text.ts";
 
 export interface LawOptions {
@@ -44,15 +44,16 @@ export function lawsOf(layouts: readonly (readonly [name: string, layout: { read
     const layout = loose as Root;
     const most = layout.kind === "struct" ? layout.size + 8 : 400;
     const accepts = new Ajv2020({ strict: true, strictRequired: false }).compile(jsonSchema(layout));
-    const write = jsonWriter(layout);
+    const plan = jsonPlan(layout);
     const holds = (bytes: Uint8Array) => {
       const findings: Finding[] = [];
       const value = parse(layout as never, bytes, 0, bytes.length, { findings }) as object;
       same(encode(layout as never, value as never), bytes);
       const jsonText = JSON.stringify(toJson(layout, value));
-      const sink = new JsonSink(8);
-      write(sink, bytes, new DataView(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length);
-      expect(new TextDecoder().decode(sink.bytes.subarray(0, sink.at))).toBe(jsonText);
+      const writer = new JsonWriter(new JsonSink(8));
+      writer.input = bytes;
+      writer.write(plan, 0, bytes.length);
+      expect(new TextDecoder().decode(writer.sink.text())).toBe(jsonText);
       const json = JSON.parse(jsonText) as Json;
       if (!accepts(json)) expect.fail(`${JSON.stringify(accepts.errors?.[0])} for ${JSON.stringify(json)}`);
       same(encode(layout as never, fromJson(layout, json)), bytes);
