@@ -176,10 +176,34 @@ export interface KernelTraits {
   readonly cxl: boolean;
   /** Processor contexts begin at multiples of this many bytes from the one before. */
   readonly contextAlignment: number;
+  /** Whether addresses outside memory are refused before anything is made of them. */
+  readonly checksAddresses: boolean;
+  /** Whether processor sections and the structures in them are measured before they are acted on. */
+  readonly checksLengths: boolean;
+  /** Whether it says that a program is killed over an error it took. */
+  readonly tellsOfKilled: boolean;
+  /** What recovery says of a PCI function that is not there. */
+  readonly missingFunction: (name: string) => string;
 }
 /** What a version prints otherwise than the others. 6.1 is the long-term series as of 6.1.192. */
 export const KERNELS = {
-  "6.1": { aerAlways: false, cxl: false, contextAlignment: 1 },
-  "7.2": { aerAlways: true, cxl: true, contextAlignment: 16 },
+  "6.1": {
+    aerAlways: false,
+    cxl: false,
+    contextAlignment: 1,
+    checksAddresses: true,
+    checksLengths: false,
+    tellsOfKilled: false,
+    missingFunction: (name) => `no pci_dev for ${name}`,
+  },
+  "7.2": {
+    aerAlways: true,
+    cxl: true,
+    contextAlignment: 16,
+    checksAddresses: false,
+    checksLengths: true,
+    tellsOfKilled: true,
+    missingFunction: (name) => `${name}: no pci_dev found`,
+  },
 } as const satisfies Readonly<Record<string, KernelTraits>>;
 export type KernelVersion = keyof typeof KERNELS;

@@ -1,0 +1,198 @@
+/**
+ * What the Linux kernel prints about a record after its report: pages taken out of use, errors nobody handles, records
+ * its drivers refuse, its death (drivers/acpi/apei/ghes.c, ghes_helpers.c, mm/memory-failure.c and pcie/aer.c behaviour).
+ *
+ * Bytes beyond those given read as zero, as in the report.
+ */
+import type { NotificationName } from "../../acpi/notification.ts";
+import { BLOCK_SEVERITY, ErrorDataEntryHeader, ErrorStatusBlockHeader } from "../../acpi/status-block.ts";
+import { ArmErrorInfo, ArmProcessor, armProcessor } from "../../cper/sections/arm-processor.ts";
+import { CxlGeneralMedia, cxlDram, cxlGeneralMedia, cxlMemoryModule } from "../../cper/sections/cxl-event.ts";
+import { CXL_AGENT_TYPE, CxlProtocol, CxlRasCapability, cxlProtocol } from "../../cper/sections/cxl-protocol.ts";
+import { PlatformMemory, platformMemory } from "../../cper/sections/memory.ts";
+import { PcieError, pcie } from "../../cper/sections/pcie.ts";
+import { blockTotal, walkEntries } from "../ghes.ts";
+import { digits } from "./printer.ts";
+import { extentOf, Memory, View } from "./view.ts";
+import { KERNELS, type KernelTraits, type KernelVersion, PROCESSOR_ERROR_WORDS } from "./words.ts";
+
+export interface AftermathOptions {
+  /** Default "7.2". */
+  readonly version?: KernelVersion;
+  /** How the source tells of the record. Default "polled". */
+  readonly notification?: NotificationName;
+  /** Id of the error source. Default 1. */
+  readonly source?: number;
+  /** Whether an address is in memory the kernel manages. Default: all are. */
+  readonly isMemory?: (address: bigint) => boolean;
+  /** Whether the kernel knows a PCI function, named as in `0000:00:1f.0`. Default: none. */
+  readonly hasFunction?: (name: string) => boolean;
+}
+
+/** Stands for what depends on the state the kernel is in, such as what a page was used for. */
+export const ANYTHING = "…";
+
+/** What a kernel prints when a record is fatal. */
+export const PANIC_LINE = "Kernel panic - not syncing: GHES: Fatal hardware error";
+
+const PAGE_SHIFT = 12n;
+const { recoverable, fatal, corrected } = BLOCK_SEVERITY;
+
+/** The line for a processor error of which nothing is made (type byte of UEFI 2.10). */
+export function unhandledProcessorError(type: number): string {
+  const kinds = PROCESSOR_ERROR_WORDS.filter((_, kind) => (type >> (kind + 1)) & 1).join("|");
+  const odd = type & ~(((1 << PROCESSOR_ERROR_WORDS.length) - 1) << 1) ? " with reserved bit(s)" : "";
+  return `[Firmware Warn]: GHES: Unhandled processor error type 0x${digits(type, 2)}: ${kinds}${odd}`;
+}
+
+/**
+ * The lines for one block, in the order of its entries; some come later than others, from work that was queued.
+ * Empty for a block that is empty or no valid one.
+ */
+export function linuxAftermath(block: Uint8Array, options: AftermathOptions = {}): string[] {
+  const header = new View(new Memory(block), ErrorStatusBlockHeader, 0);
+  if (block.length < ErrorStatusBlockHeader.size || header.number("blockStatus") === 0 || blockTotal(block) > block.length) return [];
+  const entries = walkEntries(block);
+  if (!entries) return [];
+  const severity = header.number("errorSeverity");
+  if (severity === fatal || severity > LEAST_SEVERITY) return [PANIC_LINE];
+  const made = new Aftermath(severity, options);
+  for (const { at, header: size, length } of entries) made.entry(new View(new Memory(block), ErrorDataEntryHeader, at), at + size, length);
+  return made.finished();
+}
+/** Numbers above it are as bad as fatal. */
+const LEAST_SEVERITY = Math.max(...Object.values(BLOCK_SEVERITY));
+
+type EntryView = View<typeof ErrorDataEntryHeader>;
+type Handler = (made: Aftermath, entry: EntryView, at: number, length: number) => void;
+
+class Aftermath {
+  readonly severity: number;
+  readonly lines: string[] = [];
+  readonly traits: KernelTraits;
+  readonly #options: AftermathOptions;
+  #queued = false;
+
+  constructor(severity: number, options: AftermathOptions) {
+    this.severity = severity;
+    this.#options = options;
+    this.traits = KERNELS[options.version ?? "7.2"];
+  }
+
+  entry(entry: EntryView, at: number, length: number): void {
+    HANDLERS.get(entry.guid("sectionType"))?.(this, entry, at, length);
+  }
+
+  /** Both the block and the entry are recoverable. */
+  isRecoverable(entry: EntryView): boolean {
+    return this.severity === recoverable && entry.number("errorSeverity") === recoverable;
+  }
+
+  /** A page is taken out of use. */
+  isolate(address: bigint, how: "failure" | "offline"): void {
+    const page = address >> PAGE_SHIFT;
+    const { isMemory = () => true } = this.#options;
+    if (!isMemory(address) && this.traits.checksAddresses) {
+      this.lines.push(`[Firmware Warn]: GHES: Invalid address in generic error data: 0x${digits(address)}`);
+      return;
+    }
+    this.#queued = true;
+    if (how === "offline") return;
+    const name = page === 0n ? "0" : `0x${digits(page)}`;
+    this.lines.push(`Memory failure: ${name}: ${isMemory(address) ? ANYTHING : "recovery action for non struct page pfn: Ignored"}`);
+  }
+
+  /** Recovery of a PCI function is asked for, which there may not be. */
+  missing(name: string): void {
+    if (!this.#options.hasFunction?.(name)) this.lines.push(`AER: ${this.traits.missingFunction(name)}`);
+  }
+
+  finished(): string[] {
+    const { notification, source = 1 } = this.#options;
+    if (notification === "sea" && !this.#queued && this.traits.tellsOfKilled)
+      this.lines.push(`GHES GHES.${source}: [Hardware Error]: GHES: ${ANYTHING}: synchronous unrecoverable error (SIGBUS)`);
+    return this.lines;
+  }
+}
+
+const memoryError: Handler = (made, entry, at) => {
+  const body = new View(entry.memory, PlatformMemory, at);
+  if (!body.has("validation", "physicalAddress")) return;
+  const address = body.wide("physicalAddress");
+  if (made.isRecoverable(entry)) made.isolate(address, "failure");
+  else if (entry.number("errorSeverity") === corrected && entry.has("flags", "errorThresholdExceeded")) made.isolate(address, "offline");
+};
+
+const processorError: Handler = (made, entry, at, length) => {
+  if (made.traits.checksLengths && length < extentOf(ArmProcessor)) {
+    made.lines.push(
+      `[Firmware Bug]: arm error length: ${length}`,
+      "[Firmware Bug]: length is too small",
+      "[Firmware Bug]: firmware-generated error record is incorrect",
+    );
+    return;
+  }
+  if (!made.isRecoverable(entry)) return;
+  const body = new View(entry.memory, ArmProcessor, at);
+  let next = body.end;
+  let left = length - (body.end - at);
+  for (let i = 0; i < body.number("errorInfoCount"); i++) {
+    const info = new View(entry.memory, ArmErrorInfo, next);
+    const size = info.number("length");
+    if (made.traits.checksLengths && (left < extentOf(ArmErrorInfo) || left < size)) return;
+    left -= size;
+    const type = info.number("errorType");
+    if ((type & CACHE) !== 0 && info.has("validation", "physicalFaultAddress")) made.isolate(info.wide("physicalFaultAddress"), "failure");
+    else made.lines.push(unhandledProcessorError(type));
+    next += size;
+  }
+};
+/** Bit of the type byte. */
+const CACHE = 1 << 1;
+
+const pcieError: Handler = (made, entry, at) => {
+  const body = new View(entry.memory, PcieError, at);
+  if (!body.has("validation", "deviceId") || !body.has("validation", "aer")) return;
+  const id = body.inside("deviceId");
+  const [bus, device] = [digits(id.number("primaryBus"), 2), digits(id.number("device") & DEVICE_BITS, 2)];
+  made.missing(`${digits(id.number("segment"), 4)}:${bus}:${device}.${id.number("function") & FUNCTION_BITS}`);
+};
+const DEVICE_BITS = 31;
+const FUNCTION_BITS = 7;
+
+const cxlProtocolError: Handler = (made, entry, at) => {
+  if (!made.traits.cxl) return;
+  const body = new View(entry.memory, CxlProtocol, at);
+  const agent = body.number("agentType");
+  const log = body.number("errorLogLength");
+  if (!body.has("validation", "agentAddress")) made.lines.push("CXL CPER invalid agent type");
+  else if (!body.has("validation", "errorLog")) made.lines.push("CXL CPER invalid protocol error log");
+  else if (log !== CxlRasCapability.size) made.lines.push(`CXL CPER invalid RAS Cap size (${log})`);
+  else if (!AGENTS.has(agent)) made.lines.push(`CXL CPER invalid agent type: ${agent}`);
+  else if (NUMBERED_AGENTS.has(agent) && !body.has("validation", "serialNumber")) made.lines.push("[Firmware Warn]: CXL CPER no device serial number");
+};
+
+const agents = (...names: readonly (keyof typeof CXL_AGENT_TYPE)[]) => new Set<number>(names.map((name) => CXL_AGENT_TYPE[name][0]));
+/** Those that have a serial number. */
+const NUMBERED_AGENTS = agents("rcd", "device", "logicalDevice", "fmLogicalDevice");
+/** All whose errors go to their driver. */
+const AGENTS = new Set([...NUMBERED_AGENTS, ...agents("rootPort", "downstreamSwitchPort", "upstreamSwitchPort")]);
+/** An event is longer than its frame and not longer than this, bytes. */
+const CXL_EVENT_LENGTHS = { least: 33, most: 144 } as const;
+
+const cxlEvent: Handler = (made, entry, at) => {
+  if (!made.traits.cxl) return;
+  // The frame is the same for all kinds of events.
+  const body = new View(entry.memory, CxlGeneralMedia, at);
+  const length = body.number("length");
+  if (length < CXL_EVENT_LENGTHS.least || length > CXL_EVENT_LENGTHS.most) made.lines.push(`[Firmware Warn]: CXL CPER Invalid section length (${length})`);
+  else if (!body.has("validation", "event")) made.lines.push("[Firmware Warn]: CXL CPER invalid event");
+};
+
+const HANDLERS: ReadonlyMap<string, Handler> = new Map([
+  [platformMemory.guids[0]!, memoryError],
+  [armProcessor.guids[0]!, processorError],
+  [pcie.guids[0]!, pcieError],
+  [cxlProtocol.guids[0]!, cxlProtocolError],
+  ...[cxlGeneralMedia, cxlDram, cxlMemoryModule].map(({ guids }) => [guids[0]!, cxlEvent] as const),
+]);
