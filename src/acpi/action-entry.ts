@@ -3,7 +3,7 @@ import { bits, type Decoded, type Encodable, initially, type Names, oneOf, reser
 import { GenericAddress } from "./generic-address.ts";
 
 const actionEntry = <const A extends Names, const I extends Names>(name: string, source: string, actions: A, instructions: I) =>
-  struct(name, 32, source, {
+  struct(name, 32, source, () => ({
     action: oneOf(1, "The action this entry is a step of", actions),
     instruction: oneOf(1, "What this step does", instructions),
     flags: bits(1, "How it writes", { preserveRegister: 0 }),
@@ -11,7 +11,7 @@ const actionEntry = <const A extends Names, const I extends Names>(name: string,
     registerRegion: GenericAddress,
     value: initially(u64("Operand of the instruction"), 0n),
     mask: initially(u64("Bits of the register that count"), 0xffff_ffff_ffff_ffffn),
-  });
+  }));
 
 /** ERST actions (ACPI 6.5 table 18.24). */
 export const ERST_ACTION = {

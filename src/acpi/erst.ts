@@ -6,18 +6,18 @@ import { TableHeader } from "./table-header.ts";
 /** Bytes before the first entry of ERST and EINJ: the table header and the 12 bytes after it. */
 export const ENTRIES_OFFSET = TableHeader.size + 12;
 
-export const Erst = sequence("Error Record Serialization Table", "ACPI 6.5 18.5.1", {
+export const Erst = sequence("Error Record Serialization Table", "ACPI 6.5 18.5.1", () => ({
   header: TableHeader,
   serializationHeaderLength: initially(u32("Bytes of this header: 48 with the table header, 12 without; both are met"), ENTRIES_OFFSET),
   reserved: reserved(4),
   entryCount: u32("Number of instruction entries"),
   entries: window(ref("header.length", { bias: -ENTRIES_OFFSET }), list(ErstEntry, "Instruction entries", ref("entryCount"))),
-});
+}));
 /** The same read up to its Length whatever the count says, as iasl does. */
-export const ErstByLength = sequence("Error Record Serialization Table", "ACPI 6.5 18.5.1", {
+export const ErstByLength = sequence("Error Record Serialization Table", "ACPI 6.5 18.5.1", () => ({
   ...Erst.fields,
   entries: window(ref("header.length", { bias: -ENTRIES_OFFSET }), list(ErstEntry, "Instruction entries")),
-});
+}));
 export type Erst = Parsed<typeof Erst>;
 export type ErstInput = Encodable<typeof Erst>;
 

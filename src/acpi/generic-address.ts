@@ -16,12 +16,12 @@ export const ADDRESS_SPACE = {
   functionalFixedHardware: 0x7f,
 } as const;
 
-export const GenericAddress = struct("Generic Address Structure", 12, "ACPI 6.5 5.2.3.2", {
+export const GenericAddress = struct("Generic Address Structure", 12, "ACPI 6.5 5.2.3.2", () => ({
   addressSpace: initially(oneOf(1, "Address space", ADDRESS_SPACE), "systemMemory"),
   registerBitWidth: initially(u8("Width of the register in bits"), 64),
   registerBitOffset: initially(u8("Offset of the register in bits"), 0),
   accessSize: initially(oneOf(1, "Width of one access", { undefined: [0, "not given"], byte: 1, word: 2, dword: 3, qword: 4 }), "qword"),
   address: u64("Address in that space"),
-});
+}));
 export type GenericAddress = Decoded<typeof GenericAddress>;
 export type GenericAddressInput = Encodable<typeof GenericAddress>;

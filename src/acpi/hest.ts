@@ -50,7 +50,7 @@ const maxRawDataLength = initially(u32("Bytes of raw data in one error status bl
 
 const machineCheckFlags = bits(1, "Who handles the error first", { firmwareFirst: 0, ghesAssist: 2 });
 
-export const MachineCheckBank = struct("Machine Check Bank", 28, "ACPI 6.5 18.3.2.1.1", {
+export const MachineCheckBank = struct("Machine Check Bank", 28, "ACPI 6.5 18.3.2.1.1", () => ({
   bankNumber: u8("Bank"),
   clearStatusOnInitialization: initially(oneOf(1, "Whether to clear the status at start", { clear: 0, keep: 1 }), "clear"),
   statusDataFormat: initially(oneOf(1, "Layout of the status register", { ia32: [0, "IA-32"], intel64: [1, "Intel 64"], amd64: [2, "AMD64"] }), "intel64"),
@@ -60,19 +60,19 @@ export const MachineCheckBank = struct("Machine Check Bank", 28, "ACPI 6.5 18.3.
   statusRegister: initially(hex(u32("MSR of the status register")), 0),
   addressRegister: initially(hex(u32("MSR of the address register")), 0),
   miscRegister: initially(hex(u32("MSR of the miscellaneous register")), 0),
-});
+}));
 
 const bankList = list(MachineCheckBank, "Hardware banks", ref("bankCount"));
 const machineCheckStart = { type, sourceId, reserved: reserved(2), flags: machineCheckFlags, enabled, recordsToPreallocate, maxSectionsPerRecord } as const;
 
-export const MachineCheckException = sequence("Machine Check Exception", "ACPI 6.5 18.3.2.1", {
+export const MachineCheckException = sequence("Machine Check Exception", "ACPI 6.5 18.3.2.1", () => ({
   ...machineCheckStart,
   globalCapabilityInitData: initially(u64("What to write to the machine check global capability register"), 0n),
   globalControlInitData: initially(u64("What to write to the machine check global control register"), 0n),
   bankCount: u8("Number of banks"),
   reservedAfterCount: reserved(7),
   banks: bankList,
-});
+}));
 
 const notifiedMachineCheck = {
   ...machineCheckStart,
@@ -84,14 +84,14 @@ const notifiedMachineCheck = {
 export const CorrectedMachineCheck = sequence("Corrected Machine Check", "ACPI 6.5 18.3.2.2", notifiedMachineCheck);
 export const DeferredMachineCheck = sequence("Deferred Machine Check", "ACPI 6.5 18.3.2.10", notifiedMachineCheck);
 
-export const NonMaskableInterrupt = struct("Non-Maskable Interrupt", 20, "ACPI 6.5 18.3.2.2.2", {
+export const NonMaskableInterrupt = struct("Non-Maskable Interrupt", 20, "ACPI 6.5 18.3.2.2.2", () => ({
   type,
   sourceId,
   reserved: reserved(4),
   recordsToPreallocate,
   maxSectionsPerRecord,
   maxRawDataLength,
-});
+}));
 
 // ---- PCI Express ----
 
@@ -113,17 +113,17 @@ const aerFields = {
   correctableErrorMask: initially(hex(u32("What to write to the correctable error mask register")), 0),
   advancedErrorCapabilities: initially(hex(u32("What to write to the advanced error capabilities and control register")), 0),
 } as const;
-export const PcieRootPortAer = struct("PCIe Root Port AER", 48, "ACPI 6.5 18.3.2.4", {
+export const PcieRootPortAer = struct("PCIe Root Port AER", 48, "ACPI 6.5 18.3.2.4", () => ({
   ...aerFields,
   rootErrorCommand: initially(hex(u32("What to write to the root error command register")), 0),
-});
+}));
 export const PcieDeviceAer = struct("PCIe Device AER", 44, "ACPI 6.5 18.3.2.5", aerFields);
-export const PcieBridgeAer = struct("PCIe/PCI Bridge AER", 56, "ACPI 6.5 18.3.2.6", {
+export const PcieBridgeAer = struct("PCIe/PCI Bridge AER", 56, "ACPI 6.5 18.3.2.6", () => ({
   ...aerFields,
   secondaryUncorrectableErrorMask: initially(hex(u32("What to write to the secondary uncorrectable error mask register")), 0),
   secondaryUncorrectableErrorSeverity: initially(hex(u32("What to write to the secondary uncorrectable error severity register")), 0),
   secondaryAdvancedErrorCapabilities: initially(hex(u32("What to write to the secondary advanced error capabilities and control register")), 0),
-});
+}));
 
 // ---- generic ----
 
@@ -143,12 +143,12 @@ const ghesFields = {
 
 /** The error status address names a register that holds the address of the error status block. */
 export const GenericHardwareErrorSource = struct("Generic Hardware Error Source", 64, "ACPI 6.5 18.3.2.7", ghesFields);
-export const GenericHardwareErrorSourceV2 = struct("Generic Hardware Error Source version 2", 92, "ACPI 6.5 18.3.2.8", {
+export const GenericHardwareErrorSourceV2 = struct("Generic Hardware Error Source version 2", 92, "ACPI 6.5 18.3.2.8", () => ({
   ...ghesFields,
   readAckRegister: GenericAddress,
   readAckPreserve: u64("Bits of the read ack register to keep"),
   readAckWrite: u64("Bits of the read ack register to set"),
-});
+}));
 
 export const ErrorSource = variant("type", "Error source", {
   machineCheckException: MachineCheckException,
@@ -165,17 +165,17 @@ export const ErrorSource = variant("type", "Error source", {
 /** Bytes before the first source: the table header and the source count. */
 export const HEST_SOURCES_OFFSET = TableHeader.size + 4;
 
-export const Hest = sequence("Hardware Error Source Table", "ACPI 6.5 18.3.2", {
+export const Hest = sequence("Hardware Error Source Table", "ACPI 6.5 18.3.2", () => ({
   header: TableHeader,
   sourceCount: u32("Number of error sources"),
   // An unknown source ends the walk, for sources carry no length: the rest stays in `trailing`.
   sources: window(ref("header.length", { bias: -HEST_SOURCES_OFFSET }), list(ErrorSource, "Error sources back to back", ref("sourceCount"))),
-});
+}));
 /** The same read up to its Length whatever the count says, as iasl and fwts do. */
-export const HestByLength = sequence("Hardware Error Source Table", "ACPI 6.5 18.3.2", {
+export const HestByLength = sequence("Hardware Error Source Table", "ACPI 6.5 18.3.2", () => ({
   header: Hest.fields.header,
   sourceCount: Hest.fields.sourceCount,
   sources: window(ref("header.length", { bias: -HEST_SOURCES_OFFSET }), list(ErrorSource, "Error sources back to back")),
-});
+}));
 export type Hest = Parsed<typeof Hest>;
 export type HestInput = Encodable<typeof Hest>;

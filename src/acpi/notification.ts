@@ -18,7 +18,7 @@ export const NOTIFICATION = {
 } as const;
 export type NotificationName = keyof typeof NOTIFICATION;
 
-export const Notification = struct("Hardware Error Notification Structure", 28, "ACPI 6.5 18.3.2.7", {
+export const Notification = struct("Hardware Error Notification Structure", 28, "ACPI 6.5 18.3.2.7", () => ({
   type: oneOf(1, "How the error is signalled", NOTIFICATION),
   length: initially(u8("Bytes of this structure"), 28),
   configurationWriteEnable: bits(2, "Which of the fields below the operating system may change", {
@@ -35,6 +35,6 @@ export const Notification = struct("Hardware Error Notification Structure", 28, 
   switchToPollingThresholdWindow: initially(u32("Milliseconds in which they are counted"), 0),
   errorThresholdValue: initially(u32("Errors after which to act"), 0),
   errorThresholdWindow: initially(u32("Milliseconds in which they are counted"), 0),
-});
+}));
 export type Notification = Decoded<typeof Notification>;
 export type NotificationInput = Encodable<typeof Notification>;

@@ -64,7 +64,7 @@ export const SECTION_FLAGS = {
   overflow: 7,
 } as const;
 
-export const ErrorStatusBlockHeader = struct("Generic Error Status Block", 20, "ACPI 6.5 18.3.2.7.1", {
+export const ErrorStatusBlockHeader = struct("Generic Error Status Block", 20, "ACPI 6.5 18.3.2.7.1", () => ({
   blockStatus: bits(4, "What the block holds; zero when empty", {
     uncorrectableErrorValid: 0,
     correctableErrorValid: 1,
@@ -76,7 +76,7 @@ export const ErrorStatusBlockHeader = struct("Generic Error Status Block", 20, "
   rawDataLength: initially(u32("Bytes of raw data"), 0),
   dataLength: u32("Bytes of data entries"),
   errorSeverity: oneOf(4, "Severity of the block", BLOCK_SEVERITY),
-});
+}));
 export type ErrorStatusBlockHeader = Decoded<typeof ErrorStatusBlockHeader>;
 
 const entryFields = {
@@ -91,10 +91,10 @@ const entryFields = {
 } as const;
 
 export const ErrorDataEntryHeader = struct("Generic Error Data Entry", 64, "ACPI 6.0 18.3.2.6.1", entryFields);
-export const ErrorDataEntryHeaderV3 = struct("Generic Error Data Entry revision 3", 72, "ACPI 6.5 18.3.2.7.1", {
+export const ErrorDataEntryHeaderV3 = struct("Generic Error Data Entry revision 3", 72, "ACPI 6.5 18.3.2.7.1", () => ({
   ...entryFields,
   timestamp: initially(timestamp("When the error was recorded"), "none"),
-});
+}));
 export type ErrorDataEntryHeader = Decoded<typeof ErrorDataEntryHeader> & { timestamp?: string };
 
 /** The header layout an entry's revision calls for: 72 bytes from major revision 3 on (Linux ghes.c behaviour). */

@@ -29,10 +29,10 @@ import { RSDP_CHECKSUM, RSDP_EXTENDED_CHECKSUM, RSDP_SIGNATURE, Rsdp, Rsdt, Xsdt
 import { byteSum, CHECKSUM_OFFSET, TableHeader } from "./table-header.ts";
 
 /** Any table: its header and its body untouched. */
-export const AcpiTable = sequence("ACPI Table", "ACPI 6.5 5.2.6", {
+export const AcpiTable = sequence("ACPI Table", "ACPI 6.5 5.2.6", () => ({
   header: TableHeader,
   body: blob("What follows the header, as it is", ref("header.length", { bias: -TableHeader.size })),
-});
+}));
 export type AcpiTable = Parsed<typeof AcpiTable>;
 
 /** Bytes before the entries of a trigger table. */

@@ -1,7 +1,7 @@
 /** What every ACPI table starts with. */
 import { type Encodable, fieldOffset, hex, initially, struct, text, u8, u32 } from "../layout/index.ts";
 
-export const TableHeader = struct("Table Header", 36, "ACPI 6.5 5.2.6", {
+export const TableHeader = struct("Table Header", 36, "ACPI 6.5 5.2.6", () => ({
   signature: text(4, "Table signature"),
   length: u32("Bytes of the whole table"),
   revision: initially(u8("Revision of the table's structure"), 1),
@@ -11,7 +11,7 @@ export const TableHeader = struct("Table Header", 36, "ACPI 6.5 5.2.6", {
   oemRevision: initially(u32("Manufacturer's revision"), 1),
   creatorId: initially(text(4, "Tool that made the table"), "APEI"),
   creatorRevision: initially(u32("Revision of that tool"), 1),
-});
+}));
 export type TableHeaderInput = Encodable<typeof TableHeader>;
 
 /** Offset of the checksum byte in every table. */

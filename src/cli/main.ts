@@ -1,5 +1,4 @@
 /** The command line: which commands there are, and what becomes of their errors. */
-import { createRequire } from "node:module";
 import { DecodeError, EncodeError, UsageError } from "../layout/errors.ts";
 import { Arguments, EXIT_CODES, nearest, readArguments, type Usage } from "./arguments.ts";
 import { type Command, EXIT, type Io } from "./io.ts";
@@ -48,7 +47,7 @@ async function run(argv: readonly string[], io: Io): Promise<number> {
     return EXIT.fine;
   };
   if (wanted === "--help" || wanted === "-h" || (wanted === "help" && words.length === 0)) return say(overview());
-  if (wanted === "--version") return say(createRequire(import.meta.url)("apei/package.json").version);
+  if (wanted === "--version") return say((await import("node:module")).createRequire(import.meta.url)("apei/package.json").version);
   if (wanted === undefined) throw new UsageError("name a command; apei --help lists them");
   const row = COMMANDS.find((one) => nameOf(one) === (wanted === "help" ? words[0] : wanted));
   if (!row) throw new UsageError(`there is no command ${JSON.stringify(wanted)}${nearest(wanted, COMMANDS.map(nameOf), "")}; apei --help lists them`);

@@ -26,11 +26,17 @@ const LENGTH_BASE = bases(LENGTH_EXTRA, 3).map((base, i) => (i === 28 ? 258 : ba
 const DISTANCE_BASE = bases(DISTANCE_EXTRA, 1);
 /** RFC 1951 3.2.7: the order in which the lengths of the length code are given. */
 const CODE_ORDER = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
-/** RFC 1951 3.2.6 */
-const FIXED = {
-  literals: huffman(Array.from({ length: 288 }, (_, i) => (i < 144 ? 8 : i < 256 ? 9 : i < 280 ? 7 : 8))),
-  distances: huffman(new Array(30).fill(5)),
-};
+interface Codes {
+  readonly literals: Huffman;
+  readonly distances: Huffman;
+}
+let fixed: Codes | undefined;
+/** RFC 1951 3.2.6; made when the first stream needs them. */
+const fixedCodes = (): Codes =>
+  (fixed ??= {
+    literals: huffman(Array.from({ length: 288 }, (_, i) => (i < 144 ? 8 : i < 256 ? 9 : i < 280 ? 7 : 8))),
+    distances: huffman(new Array(30).fill(5)),
+  });
 
 /** Thrown and caught in here only: the stream is damaged or ends early. */
 class Damaged extends Error {}
@@ -130,7 +136,7 @@ function expand(input: Uint8Array, start: number, most: number): Inflated {
     }
     return { literals: huffman(lengths.subarray(0, literals)), distances: huffman(lengths.subarray(literals)) };
   };
-  const copyCoded = ({ literals, distances }: typeof FIXED): void => {
+  const copyCoded = ({ literals, distances }: Codes): void => {
     for (;;) {
       const value = symbol(literals);
       if (value < 256) put(value);
@@ -153,7 +159,7 @@ function expand(input: Uint8Array, start: number, most: number): Inflated {
       last = bits(1);
       const kind = bits(2);
       if (kind === 0) copyStored();
-      else if (kind === 1) copyCoded(FIXED);
+      else if (kind === 1) copyCoded(fixedCodes());
       else if (kind === 2) copyCoded(readCodes());
       else throw new Damaged();
     }

@@ -7,7 +7,7 @@ import { type Cut, containerFormat } from "./container.ts";
 import type { Formats } from "./content.ts";
 import { layoutFormat } from "./layout-format.ts";
 
-export const RecordMap = sequence("Record Map", "QEMU docs/specs/acpi_erst", { slots: list(ErstStoreSlot, "One for each slot of the file") });
+export const RecordMap = sequence("Record Map", "QEMU docs/specs/acpi_erst", () => ({ slots: list(ErstStoreSlot, "One for each slot of the file") }));
 
 export const erstStoreHeaderFormat = layoutFormat(
   "erst-store-header",

@@ -7,12 +7,14 @@ import type { Formats } from "./content.ts";
 import { layoutFormat } from "./layout-format.ts";
 import { blockEnd } from "./stream.ts";
 
-const BlockAddress = struct("Error Block Address", 8, "QEMU docs/specs/acpi_hest_ghes", {
+const BlockAddress = struct("Error Block Address", 8, "QEMU docs/specs/acpi_hest_ghes", () => ({
   address: u64("Where the source's error status block is; in the file its offset"),
-});
-const ReadAck = struct("Read Acknowledge Word", 8, "QEMU docs/specs/acpi_hest_ghes", { value: u64("1 when the guest is done with the block") });
-export const BlockAddresses = sequence("Error Block Addresses", "QEMU docs/specs/acpi_hest_ghes", { addresses: list(BlockAddress, "One for each source") });
-export const ReadAcks = sequence("Read Acknowledge Words", "QEMU docs/specs/acpi_hest_ghes", { words: list(ReadAck, "One for each source") });
+}));
+const ReadAck = struct("Read Acknowledge Word", 8, "QEMU docs/specs/acpi_hest_ghes", () => ({ value: u64("1 when the guest is done with the block") }));
+export const BlockAddresses = sequence("Error Block Addresses", "QEMU docs/specs/acpi_hest_ghes", () => ({
+  addresses: list(BlockAddress, "One for each source"),
+}));
+export const ReadAcks = sequence("Read Acknowledge Words", "QEMU docs/specs/acpi_hest_ghes", () => ({ words: list(ReadAck, "One for each source") }));
 
 const listed = (values: readonly (bigint | undefined)[]) => values.map((value) => hexNumber(value ?? 0n)).join(", ");
 export const blockAddressesFormat = layoutFormat(

@@ -34,11 +34,11 @@ import { type Cut, containerFormat } from "./container.ts";
 import type { Formats } from "./content.ts";
 import { layoutFormat } from "./layout-format.ts";
 
-export const PldmCperEvent = struct("PLDM CPER Event", 4, "DMTF DSP0248 1.3 CPER event class", {
+export const PldmCperEvent = struct("PLDM CPER Event", 4, "DMTF DSP0248 1.3 CPER event class", () => ({
   formatVersion: u8("Version of this header, 1"),
   formatType: oneOf(1, "What follows", { fullRecord: [0, "a whole record"], singleSection: [1, "a section descriptor and its section"] }),
   eventDataLength: u16("Bytes that follow"),
-});
+}));
 export const pldmEventFormat = layoutFormat(
   "pldm-cper-header",
   "PLDM CPER event header",

@@ -14,30 +14,30 @@ const SOURCE = "QEMU bios-linker-loader";
 const command = oneOf(4, "What to do", COMMAND);
 const file = (doc: string) => text(FILE_NAME_SIZE, doc);
 
-export const Allocate = struct("Allocate Command", ENTRY_SIZE, SOURCE, {
+export const Allocate = struct("Allocate Command", ENTRY_SIZE, SOURCE, () => ({
   command,
   file: file("Blob to load into memory"),
   alignment: u32("Alignment in bytes, a power of two"),
   zone: oneOf(1, "Where it may lie", ZONE),
   unused: reserved(63),
-});
-export const AddPointer = struct("Add Pointer Command", ENTRY_SIZE, SOURCE, {
+}));
+export const AddPointer = struct("Add Pointer Command", ENTRY_SIZE, SOURCE, () => ({
   command,
   destinationFile: file("Blob that holds the pointer"),
   sourceFile: file("Blob whose address is added"),
   offset: u32("Offset of the pointer in the destination"),
   size: u8("Bytes of the pointer"),
   unused: reserved(7),
-});
-export const AddChecksum = struct("Add Checksum Command", ENTRY_SIZE, SOURCE, {
+}));
+export const AddChecksum = struct("Add Checksum Command", ENTRY_SIZE, SOURCE, () => ({
   command,
   file: file("Blob that holds the range"),
   checksumOffset: u32("Offset of the checksum byte in the blob"),
   start: u32("Offset of the range in the blob"),
   length: u32("Bytes of the range"),
   unused: reserved(56),
-});
-export const WritePointer = struct("Write Pointer Command", ENTRY_SIZE, SOURCE, {
+}));
+export const WritePointer = struct("Write Pointer Command", ENTRY_SIZE, SOURCE, () => ({
   command,
   destinationFile: file("Writable fw_cfg file that takes the address"),
   sourceFile: file("Blob whose address is written"),
@@ -45,12 +45,12 @@ export const WritePointer = struct("Write Pointer Command", ENTRY_SIZE, SOURCE, 
   sourceOffset: u32("Offset in the source to which it points"),
   size: u8("Bytes of the pointer"),
   unused: reserved(3),
-});
+}));
 /** An entry whose command no firmware knows: every one of them skips it. */
-export const UnknownCommand = struct("Unknown Command", ENTRY_SIZE, SOURCE, {
+export const UnknownCommand = struct("Unknown Command", ENTRY_SIZE, SOURCE, () => ({
   command: u32("Number of the command"),
   content: bytes(124, "What follows it"),
-});
+}));
 
 export type AllocateInput = Encodable<typeof Allocate>;
 export type AddPointerInput = Encodable<typeof AddPointer>;

@@ -54,16 +54,16 @@ export const DIRECTORY_KEY = 0x19;
 /** The first key of a file. */
 export const FIRST_FILE_KEY = 0x20;
 
-export const DirectoryEntry = struct("fw_cfg Directory Entry", 64, "QEMU fw_cfg specification", {
+export const DirectoryEntry = struct("fw_cfg Directory Entry", 64, "QEMU fw_cfg specification", () => ({
   size: bigEndian(u32("Bytes of the file")),
   key: bigEndian(hex(u16("Key that selects it"))),
   zero: reserved(2),
   name: text(FILE_NAME_SIZE, "Name of the file"),
-});
-export const Directory = sequence("fw_cfg Directory", "QEMU fw_cfg specification", {
+}));
+export const Directory = sequence("fw_cfg Directory", "QEMU fw_cfg specification", () => ({
   count: bigEndian(u32("Number of files")),
   files: list(DirectoryEntry, "Files, in the order of their names on new machines", ref("count")),
-});
+}));
 export type Directory = Parsed<typeof Directory>;
 
 /** The directory QEMU shows for these files: in the order of their names, keys handed out in that order. */

@@ -1,5 +1,5 @@
 /** What vendors put into sections that UEFI defines, added to what those sections say themselves. */
-import type { SectionType, Tree } from "../../layout/index.ts";
+import { guidText, hexToBytes, type SectionType, type Tree } from "../../layout/index.ts";
 import { bankOfMsrContext, bankSummary, bankTree, cpuModel } from "../machine-check/index.ts";
 import { firmwareRecordTrees } from "./crash-log.ts";
 import type { FirmwareErrorRecordReference } from "./firmware-reference.ts";
@@ -42,11 +42,7 @@ const MORE: Readonly<Record<string, Words<never>>> = {
 };
 
 /** A GUID whose first three groups are stored most significant byte first, as it reads by the usual rule. */
-const otherByteOrder = (guid: string): string =>
-  guid.replace(
-    /^(..)(..)(..)(..)-(..)(..)-(..)(..)/,
-    (_, a: string, b: string, c: string, d: string, e: string, f: string, g: string, h: string) => `${d}${c}${b}${a}-${f}${e}-${h}${g}`,
-  );
+const otherByteOrder = (guid: string): string => guidText(hexToBytes(guid.replaceAll("-", ""))!);
 /** Events that CXL names by a UUID: recent Windows writes it in a UUID's own byte order. */
 const CXL_EVENTS: ReadonlySet<string> = new Set([
   "cxlGeneralMedia",

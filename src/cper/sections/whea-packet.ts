@@ -228,12 +228,10 @@ export function wheaPacketSections(standard: readonly SectionType[], others: rea
     signature: oneOf(4, "Which form the packet has", PACKET_SIGNATURE),
     packet: choice(ref("signature"), "The packet", { version1: FirstPacket, version2: secondPacket(block as unknown as Root) as never }),
   }));
-  const byGuid = new Map(types.flatMap((type) => type.guids.map((id) => [id.toLowerCase(), type] as const)));
-  const byLayout = new Map<unknown, SectionType>(types.map((type) => [type.layout, type]));
   /** What the section type of an entry has to say of it. */
   const entriesOf = (entries: readonly Entry[] | undefined) =>
     (entries ?? []).map(({ sectionType = "", data }) => {
-      const type = byGuid.get(sectionType);
+      const type = types.findLast(({ guids }) => guids.includes(sectionType));
       const known = type && data ? { type, data: (data instanceof Uint8Array ? parse(type.layout, data) : data) as never } : undefined;
       return {
         title: type?.title ?? `unknown type ${sectionType}`,
@@ -244,7 +242,7 @@ export function wheaPacketSections(standard: readonly SectionType[], others: rea
   const packetData = (body: Packet) => {
     const format = body.dataFormat;
     const layout = format === "machineCheck" ? WheaMachineCheck : format === "memory" ? PlatformMemory : format === "pcie" ? PcieError : undefined;
-    const type = layout && byLayout.get(layout);
+    const type = layout && types.find((one) => (one.layout as unknown) === layout);
     return type && body.data && !(body.data instanceof Uint8Array) ? { type, data: body.data as never } : undefined;
   };
   return [
