@@ -1,5 +1,6 @@
 /** Status blocks for memory errors, saying exactly what the host knows. */
 import { buildErrorStatusBlock, type ErrorStatusBlock, encodeErrorStatusBlock, entryHeaderLayout } from "../acpi/status-block.ts";
+import { armProcessor } from "../cper/sections/arm-processor.ts";
 import type { MEMORY_ERROR_TYPE } from "../cper/sections/memory.ts";
 import { PlatformMemory, platformMemory } from "../cper/sections/memory.ts";
 
@@ -42,17 +43,21 @@ export interface MemoryKnowledge {
   readonly severity: "recoverable" | "fatal" | "corrected";
   readonly errorType?: keyof typeof MEMORY_ERROR_TYPE | undefined;
   readonly fruText?: string | undefined;
+  /** arm64: virtual address of the access. A memory section has no field for it: an ARM processor error section is added that says this alone, its type 0. */
+  readonly virtualAddress?: bigint | undefined;
 }
 
 /** A well-formed memory error whose validation bits cover what is known and nothing else. */
-export function memoryRecord({ physicalAddress, addressLsb, severity, errorType, fruText }: MemoryKnowledge): Uint8Array {
+export function memoryRecord({ physicalAddress, addressLsb, severity, errorType, fruText, virtualAddress }: MemoryKnowledge): Uint8Array {
   const mask = addressLsb === undefined ? undefined : BigInt.asUintN(64, -1n << BigInt(addressLsb));
   const body = {
     ...(physicalAddress !== undefined && { physicalAddress: mask === undefined ? physicalAddress : physicalAddress & mask }),
     ...(physicalAddress !== undefined && mask !== undefined && { physicalAddressMask: mask }),
     ...(errorType !== undefined && { memoryErrorType: errorType }),
   };
+  const header = { errorSeverity: severity, revision: REVISION, ...(fruText !== undefined && { fruText }) };
   return buildErrorStatusBlock(severity, [
-    { header: { errorSeverity: severity, revision: REVISION, ...(fruText !== undefined && { fruText }) }, type: platformMemory, body },
+    { header, type: platformMemory, body },
+    ...(virtualAddress === undefined ? [] : [{ header, type: armProcessor, body: { errorInfos: [{ errorType: 0, virtualFaultAddress: virtualAddress }] } }]),
   ]);
 }

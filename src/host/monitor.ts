@@ -24,6 +24,12 @@ export interface MonitorPolicy {
   readonly memoryRecord: "qemu" | "exact";
   /** Whether the fault address register of the guest tells the virtual address, when it is known. */
   readonly tellsVirtualAddress: boolean;
+  /**
+   * Whether a virtual address goes into an ARM processor error section beside the memory section when it is all that
+   * is known (`exact` records). No preset does: the section must name a kind of error, none is known, and the number
+   * that says so to Linux says "cache error" to readers of other encodings of that byte.
+   */
+  readonly virtualAddressSection: boolean;
   /** Whether an x86 guest gets machine checks instead of records. */
   readonly machineChecks: boolean;
   /** Whether HCR_EL2 and VSESR_EL2 are the monitor's host's own: without that no virtual SError. */
@@ -39,6 +45,7 @@ const QEMU = {
   actionOptional: "none",
   memoryRecord: "qemu",
   tellsVirtualAddress: false,
+  virtualAddressSection: false,
   machineChecks: true,
   ownsHypervisor: true,
   recordFailure: "abort",
@@ -79,6 +86,7 @@ export const PRESETS = {
     actionOptional: "gsiv",
     memoryRecord: "exact",
     tellsVirtualAddress: true,
+    virtualAddressSection: false,
     machineChecks: false,
     ownsHypervisor: true,
     recordFailure: "continue",
@@ -193,16 +201,25 @@ export function decide(policy: MonitorPolicy, error: HostError, view: MonitorVie
 
   if (physical === undefined) consequences.push(NO_PHYSICAL_ADDRESS);
   const telling = notification === "sea" && policy.tellsVirtualAddress && virtual !== undefined;
-  if (virtual !== undefined && physical === undefined)
+  const inSection =
+    view.architecture !== "x86" && policy.virtualAddressSection && policy.memoryRecord === "exact" && physical === undefined && virtual !== undefined;
+  if (virtual !== undefined && physical === undefined) {
+    const ways = [
+      ...(telling ? ["FAR_EL1"] : []),
+      ...(inSection
+        ? ["an ARM processor error section of no kind that Linux knows, which it prints and does nothing about (older readers take it for a cache error)"]
+        : []),
+    ];
     consequences.push(
-      telling
-        ? `the virtual address ${hexNumber(virtual)} reaches the guest in FAR_EL1: a memory section has no field for it`
+      ways.length > 0
+        ? `the virtual address ${hexNumber(virtual)} reaches the guest in ${ways.join(" and in ")}: a memory section has no field for it`
         : `the virtual address ${hexNumber(virtual)} does not reach the guest: a memory section has no field for it`,
     );
+  }
   const block =
     policy.memoryRecord === "qemu" && physical !== undefined
       ? qemuMemoryRecord(physical)
-      : memoryRecord({ physicalAddress: physical, addressLsb: error.address.lsb, severity: "recoverable" });
+      : memoryRecord({ physicalAddress: physical, addressLsb: error.address.lsb, severity: "recoverable", ...(inSection && { virtualAddress: virtual }) });
   return { ...poisoned, record: { source: source.id, block }, notification, ...(telling && { faultAddress: virtual }), messages: [], consequences };
 }
 

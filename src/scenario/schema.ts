@@ -290,6 +290,7 @@ const policyFields = {
   actionOptional: oneOf("Notification for SIGBUS, action optional", [...Object.keys(NOTIFICATION), "none"]),
   memoryRecord: oneOf("QEMU's bytes, or exactly what is known", ["qemu", "exact"]),
   tellsVirtualAddress: boolean("A known virtual address goes to FAR_EL1"),
+  virtualAddressSection: boolean("A virtual address that is all that is known goes into an ARM processor error section"),
   machineChecks: boolean("An x86 guest gets machine checks instead of records"),
   ownsHypervisor: boolean("Whether the hypervisor registers are the host's own"),
   recordFailure: oneOf("When an action-required error cannot be recorded", ["abort", "exit", "continue"]),

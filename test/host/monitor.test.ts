@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { qemuMemoryRecord } from "../../src/host/memory-record.ts";
 import { decide, type HostError, type MonitorPolicy, type MonitorView, NO_PHYSICAL_ADDRESS, PRESETS } from "../../src/host/monitor.ts";
+import { hex } from "../support/hex.ts";
 
 const view: MonitorView = {
   ras: true,
@@ -18,7 +19,7 @@ const ao: HostError = { ...ar, code: "actionOptional" };
 const lean: MonitorPolicy = PRESETS["kvmtool-like"];
 
 describe("QEMU's decisions", () => {
-  test.each(["qemu-7.2", "qemu-10.2"] as const)("%s: required is SEA with QEMU's bytes, optional only marks the page", (name) => {
+  test.each(["qemu-7.2", "qemu-10.2", "qemu-11.0"] as const)("%s: required is SEA with QEMU's bytes, optional only marks the page", (name) => {
     const required = decide(PRESETS[name], ar, view);
     expect(required).toMatchObject({ record: { source: 0, block: qemuMemoryRecord(0x4000_1000n) }, notification: "sea", poisoned: 0x4000_1000n });
     expect(required.faultAddress).toBeUndefined();
@@ -108,5 +109,29 @@ describe("what is known is said, and nothing else", () => {
     const { faultAddress, consequences } = decide(lean, { kind: "sigbus", code: "actionOptional", address: { virtual: 0x1000n } }, view);
     expect(faultAddress).toBeUndefined();
     expect(consequences).toContain("the virtual address 0x1000 does not reach the guest: a memory section has no field for it");
+  });
+});
+
+describe("a virtual address alone", () => {
+  const exit: HostError = { kind: "seaExit", address: { virtual: 0xffff_8123_0040n } };
+  test("no preset claims more in the record than a memory error somewhere", () => {
+    for (const preset of Object.values(PRESETS)) expect(decide(preset, exit, view).record?.block).toHaveLength(172);
+  });
+  test("by policy a second section says it, and nothing else", () => {
+    const { record, consequences } = decide({ ...lean, virtualAddressSection: true }, exit, view);
+    expect(record!.block.subarray(172)).toEqual(hex`
+      16 3d 9e e1 11 bc e4 11 9c aa c2 05 1d 5d 46 b0  # ARM processor error
+      00 00 00 00  00 03 00 00                         # recoverable, revision 3.0, no FRU
+      48 00 00 00                                      # 72 bytes
+      00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00  # FRU id
+      00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00  # FRU text
+      00 00 00 00 00 00 00 00                          # time
+      00 00 00 00  01 00 00 00  48 00 00 00            # nothing valid; one error information, no context
+      00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
+      00 20 08 00  00 00 00 00                         # 32 bytes, virtual address valid, no kind
+      00 00 00 00 00 00 00 00
+      40 00 23 81 ff ff 00 00                          # virtual address
+      00 00 00 00 00 00 00 00`);
+    expect(consequences.join()).toContain("0xffff81230040 reaches the guest in FAR_EL1 and in an ARM processor error section");
   });
 });
