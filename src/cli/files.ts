@@ -4,7 +4,8 @@ import { basename, dirname, join } from "node:path";
 import { UsageError } from "../layout/index.ts";
 import type { Io } from "./io.ts";
 
-const reason = (error: unknown): string => {
+/** Why a file cannot be read or written, in words. */
+export const reason = (error: unknown): string => {
   const code = (error as NodeJS.ErrnoException).code;
   const words: Record<string, string> = {
     ENOENT: "no such file",

@@ -1,19 +1,35 @@
 /** The guest kernel's words beside the predicted ones. */
+import { ANYTHING } from "../guest/report/aftermath.ts";
 import { KERNELS, type KernelVersion } from "../guest/report/words.ts";
 
 /** Lines of a console, without the kernel's time stamps and what a shell left on the line before them. */
 export const plainLines = (output: string): string[] =>
   output.split("\n").map((line) => line.replace(/^.{0,20}?\[ *[0-9]+\.[0-9]{6}\](\[ *[A-Z]?[0-9]+\])? /, ""));
 
-/** What the driver says of its attempts to isolate a page, to make sense of a processor error or to end a program: it depends on the machine. */
-const ACTION = /GHES: (Invalid address in generic error data|Unhandled processor error type|.*: synchronous unrecoverable error)/;
+/** What the kernel says of a record after its report: what it made of it, or why nothing. */
+const AFTERMATH = [
+  /^Memory failure: \S+: (recovery action for|already hardware poisoned|memory outside kernel control|unhandlable)/,
+  /^(\[Firmware Warn\]: )?CXL CPER /,
+  /^\[Firmware Warn\]: GHES: (Invalid address in generic error data|Unhandled processor error type)/,
+  /^\[Firmware Bug\]: (arm error length: |section length: |(section )?length is too small|firmware-generated error record is incorrect)/,
+  /^AER: .*no pci_dev/,
+  /: synchronous unrecoverable error/,
+];
+export const isAftermath = (line: string): boolean => AFTERMATH.some((pattern) => pattern.test(line));
 /** What a driver of error sources says of a record: reports with their number, and complaints. */
 export const isReport = (line: string): boolean =>
-  /^\{[0-9]+\}\[Hardware Error\]: |^\[Firmware Warn\]: (GHES: )?[A-Ze]|^GHES: /.test(line) && !ACTION.test(line);
+  /^\{[0-9]+\}\[Hardware Error\]: |^\[Firmware Warn\]: (GHES: )?[A-Ze]|^GHES: /.test(line) && !isAftermath(line);
 /** What is said about the source table when the kernel starts. */
-export const isTableLine = (line: string): boolean => /^(\[Firmware (Warn|Bug)\]: )?(APEI|HEST|GHES): |Incorrect checksum in table \[HEST\]/.test(line);
+export const isTableLine = (line: string): boolean =>
+  /^(\[Firmware (Warn|Bug)\]: )?(APEI|HEST|GHES): |^GHES GHES\.[0-9]+: probe |Incorrect checksum in table \[HEST\]/.test(line);
 /** What is said about errors before this boot. */
 export const isBootLine = (line: string): boolean => /^BERT: |^\[Hardware Error\]: /.test(line);
+
+/** What the drivers of an error record store say; how messages are compressed depends on how the kernel was made. */
+export const isStoreLine = (line: string): boolean => /^(ERST|pstore): /.test(line) && !line.startsWith("pstore: Using crash dump compression");
+const DEATH = /^(sysrq: Trigger a crash|Kernel panic - not syncing: )/;
+/** What a kernel says of the errors it dies of. */
+export const isLastWord = (line: string): boolean => isReport(line) || DEATH.test(line);
 
 export interface KernelName {
   /** What it says itself. */
@@ -37,23 +53,36 @@ export interface ComparedLine {
   readonly text: string;
 }
 
+/** Whether a line is as predicted, where a prediction may leave parts open. */
+function isAsPredicted(predicted: string, printed: string | undefined): boolean {
+  if (printed === undefined || !predicted.includes(ANYTHING)) return predicted === printed;
+  const [start = "", end = ""] = predicted.split(ANYTHING);
+  return printed.length >= start.length + end.length && printed.startsWith(start) && printed.endsWith(end);
+}
+
 /** Lines beside lines: the longest common part is the same. */
 export function compareLines(predicted: readonly string[], printed: readonly string[]): ComparedLine[] {
   const common: number[][] = Array.from({ length: predicted.length + 1 }, () => new Array<number>(printed.length + 1).fill(0));
   for (let i = predicted.length - 1; i >= 0; i--)
     for (let k = printed.length - 1; k >= 0; k--)
-      common[i]![k] = predicted[i] === printed[k] ? common[i + 1]![k + 1]! + 1 : Math.max(common[i + 1]![k]!, common[i]![k + 1]!);
+      common[i]![k] = isAsPredicted(predicted[i]!, printed[k]) ? common[i + 1]![k + 1]! + 1 : Math.max(common[i + 1]![k]!, common[i]![k + 1]!);
   const out: ComparedLine[] = [];
   let i = 0;
   let k = 0;
   while (i < predicted.length || k < printed.length) {
-    if (i < predicted.length && k < printed.length && predicted[i] === printed[k]) {
-      out.push({ kind: "same", text: predicted[i++]! });
-      k++;
+    if (i < predicted.length && k < printed.length && isAsPredicted(predicted[i]!, printed[k])) {
+      out.push({ kind: "same", text: printed[k++]! });
+      i++;
     } else if (k >= printed.length || (i < predicted.length && common[i + 1]![k]! >= common[i]![k + 1]!)) out.push({ kind: "missing", text: predicted[i++]! });
     else out.push({ kind: "unexpected", text: printed[k++]! });
   }
   return out;
+}
+
+/** One thing that was predicted and looked at. */
+export interface Comparison {
+  readonly title: string;
+  readonly lines: readonly ComparedLine[];
 }
 
 export const differ = (lines: readonly ComparedLine[]): boolean => lines.some(({ kind }) => kind !== "same");

@@ -2,8 +2,8 @@
 import { bytesToHex, type Json } from "../layout/index.ts";
 import { timelineLines } from "../scenario/timeline.ts";
 import type { ComparedLine } from "./kernel-log.ts";
-import { differ } from "./kernel-log.ts";
-import type { Comparison, RealRunResult } from "./run.ts";
+import { type Comparison, differ } from "./kernel-log.ts";
+import type { RealRunResult } from "./run.ts";
 
 const SIGN: Readonly<Record<ComparedLine["kind"], string>> = { same: " ", missing: "-", unexpected: "+" };
 const COLOUR: Readonly<Record<ComparedLine["kind"], string>> = { same: "", missing: "\u001b[31m", unexpected: "\u001b[33m" };
@@ -18,24 +18,33 @@ const headed = (title: string, comparison: Comparison, colour: boolean): string[
 
 /** @param colour whether differences are coloured. */
 export function realRunLines(result: RealRunResult, colour = false): string[] {
-  const { name, qemu, firmware, kernel, boot, records, skipped, further } = result;
+  const { name, qemu, firmware, kernel, boot, records, checks, skipped, further } = result;
   const unexpected = records.filter(({ expectedToBeSeen, acknowledgedAfter }) => expectedToBeSeen !== (acknowledgedAfter !== undefined)).length;
   return [
     name,
     `QEMU ${qemu}, ${firmware}, Linux ${kernel.release} (predicted as ${kernel.version})`,
     "",
     ...timelineLines(result.timeline),
-    ...boot.flatMap((part) => ["", ...headed(`What the kernel says about ${part.title}`, part, colour)]),
+    ...boot.flatMap((part) => ["", ...headed(part.title, part, colour)]),
     ...records.flatMap((record, i) => ["", ...headed(`Record ${i + 1}, ${record.title}`, record, colour)]),
+    ...checks.flatMap((part) => ["", ...headed(part.title, part, colour)]),
     ...(further.length === 0 ? [] : ["", "The guest also said:", ...further.map((line) => `    ${line}`)]),
     ...(skipped.length === 0 ? [] : ["", ...skipped.map((line) => `not done: ${line}`)]),
     "",
     `outcome: ${OUTCOME[result.outcome]}${result.outcome === result.predictedOutcome ? ", as predicted" : `; predicted: ${OUTCOME[result.predictedOutcome]}`}`,
     result.differs
       ? `The real thing and the prediction differ${unexpected > 0 ? `: ${unexpected} acknowledgement${unexpected === 1 ? "" : "s"} not as predicted` : ""}.`
-      : "The real thing is as predicted.",
+      : verdict(result),
   ];
 }
+
+/** What nothing differs in may be little. */
+const verdict = ({ done, events }: RealRunResult): string =>
+  done === events
+    ? "The real thing is as predicted."
+    : done === 0
+      ? "The start is as predicted; nothing of what happens then can be done on a real machine."
+      : `The real thing is as predicted, as far as it can be done: ${done} of ${events} events.`;
 
 const comparisonJson = ({ title, lines }: Comparison): { [key: string]: Json } => ({
   title,
@@ -61,7 +70,10 @@ export function realRunJson(result: RealRunResult): { [key: string]: Json } {
       expectedToBeSeen: record.expectedToBeSeen,
       acknowledgedAfter: record.acknowledgedAfter ?? null,
     })),
+    checks: result.checks.map(comparisonJson),
     further: [...result.further],
     skipped: [...result.skipped],
+    done: result.done,
+    events: result.events,
   };
 }

@@ -1,49 +1,45 @@
 /** A scenario on a real machine: the same file as for the model, real firmware, a real kernel, and both compared. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { Bert } from "../acpi/bert.ts";
-import { buildTable } from "../acpi/build-tables.ts";
 import type { NotificationName } from "../acpi/notification.ts";
 import { ErrorStatusBlockHeader } from "../acpi/status-block.ts";
 import { probeHest } from "../guest/hest-probe.ts";
-import { linuxBootReport, linuxReport, QEMU_MEMORY_DEVICES } from "../guest/report/report.ts";
-import { ErrorSourceDevice, type SourceLocation } from "../host/error-source.ts";
-import { inHardwareErrors, inHest, inHestAsQemu, sourcesOf } from "../host/locate.ts";
+import { PANIC_OVER_RECORD } from "../guest/kernel.ts";
+import { linuxReport, QEMU_MEMORY_DEVICES } from "../guest/report/report.ts";
+import { ErrorSourceDevice } from "../host/error-source.ts";
 import { decide, type ErrorAddress, type HostError, type MonitorPolicy } from "../host/monitor.ts";
-import { decode, fieldOffset, hexNumber, hexToBytes, UsageError } from "../layout/index.ts";
-import type { SourceDescription } from "../loader/description.ts";
-import { policyOf, sourcesFor } from "../scenario/machine.ts";
+import type { Subject } from "../host/notification.ts";
+import { decode, hexNumber, hexToBytes, UsageError } from "../layout/index.ts";
+import { BOOT_ERRORS, bootErrorRegion, bootErrorTable } from "../scenario/boot-errors.ts";
+import { missingRecords, storeBytes } from "../scenario/error-store.ts";
+import { policyOf, sourcePart, sourcesFor } from "../scenario/machine.ts";
+import { type Outside, readerOf } from "../scenario/outside.ts";
 import { recordOf } from "../scenario/record.ts";
-import type { Moment, Number64, RecordEvent, Scenario } from "../scenario/schema.ts";
+import type { Moment, Number64, RecordEvent, Scenario, StoreEvent } from "../scenario/schema.ts";
+import { sourcesBehind } from "../scenario/start.ts";
 import { type Lane, Timeline, type TimelineEntry } from "../scenario/timeline.ts";
+import { compareBootErrors } from "./boot-errors.ts";
 import { errorDeviceOf, eventDeviceTable } from "./event-device.ts";
-import { type ExtraTable, realHandOff } from "./hand-off.ts";
-import { type ComparedLine, compareLines, differ, isBootLine, isReport, isTableLine, type KernelName, kernelOf, plainLines } from "./kernel-log.ts";
+import { realHandOff } from "./hand-off.ts";
+import { printFile } from "./initramfs.ts";
+import { type Comparison, compareLines, differ, isLastWord, isReport, isTableLine, type KernelName, kernelOf, plainLines } from "./kernel-log.ts";
 import { ConnectionLost } from "./lines.ts";
 import { GuestError, type RealMachine } from "./machine.ts";
+import { eventName, notForReal, whyNot } from "./not-for-real.ts";
 import { cannotRaise, EVENT_INTERRUPT, notify } from "./notify.ts";
 import type { Platform } from "./platform.ts";
 import { versionText } from "./qmp.ts";
 import { guestTable, machineTables, PATIENCE, type Patience, type SessionGuest, startGuest, writtenAddress } from "./session.ts";
-import { fileLine, printedFiles, pstoreFiles, type StoredFile } from "./store.ts";
+import { fileLine, printedFiles, RealStore } from "./store.ts";
 
-export interface RealRunOptions {
+export interface RealRunOptions extends Outside {
   readonly platform: Platform;
   readonly guest: SessionGuest;
-  /** A boot error region for the guest. */
-  readonly bootErrors?: Uint8Array;
-  /** Backing file of an error record store for the guest. */
-  readonly store?: { readonly path: string; readonly bytes: Uint8Array };
   /** The machine's own tables, when they are known from an earlier run. */
   readonly base?: readonly Uint8Array[];
   readonly patience?: Patience;
   readonly progress?: (text: string) => void;
 }
 
-/** One thing that was predicted and looked at. */
-export interface Comparison {
-  readonly title: string;
-  readonly lines: readonly ComparedLine[];
-}
 export interface RealRecord extends Comparison {
   readonly source: number;
   readonly block: Uint8Array;
@@ -60,20 +56,25 @@ export interface RealRunResult {
   readonly timeline: readonly TimelineEntry[];
   readonly boot: readonly Comparison[];
   readonly records: readonly RealRecord[];
+  /** What else was looked at, in order. */
+  readonly checks: readonly Comparison[];
+  /** What is left in the error record store. */
+  readonly store?: Uint8Array;
   /** Other kernel lines since the guest was up. */
   readonly further: readonly string[];
   readonly outcome: "running" | "panicked" | "ended";
   readonly predictedOutcome: "running" | "panicked";
   /** Parts of the scenario a real machine cannot do. */
   readonly skipped: readonly string[];
+  /** Events that were carried out, and all there are. */
+  readonly done: number;
+  readonly events: number;
   /** All the guest printed. */
   readonly console: string;
   /** Something is not as predicted. */
   readonly differs: boolean;
 }
 
-/** fw_cfg name of the boot error region. */
-const BOOT_ERRORS = "etc/boot_errors";
 /** The kernel prints two reports of a class in so many milliseconds, and drops what it has seen within the other. */
 const RATE = { reports: 2, milliseconds: 5_500 } as const;
 const SAME_AGAIN = 10_800;
@@ -86,6 +87,11 @@ const MOST_FOLLOWED = 5;
 const UNSEEN = 1_500;
 const PANIC = 8_000;
 const LOOK = 20;
+/** Milliseconds in which the guest's shell does what it is told, and in which a dead kernel has stored its messages. */
+const ANSWER = 5_000;
+const LAST_WORDS = 3_000;
+const GONE = "it is gone from the store";
+const TABLE = "What the kernel says about the error source table";
 const PANICKED = /Kernel panic - not syncing/;
 
 const big = (value: Number64 | undefined): bigint | undefined => (value === undefined ? undefined : BigInt(value));
@@ -94,58 +100,46 @@ const big = (value: Number64 | undefined): bigint | undefined => (value === unde
 export async function runForReal(scenario: Scenario, options: RealRunOptions): Promise<RealRunResult> {
   const { platform, guest, patience = PATIENCE, progress } = options;
   const policy = policyOf(scenario.monitor);
-  const sources = scenario.machine?.ras === false ? [] : sourcesFor(scenario.machine, policy);
+  const { machine: choice = {} } = scenario;
+  if (choice.kind === "physical") throw new UsageError("the scenario is about a physical machine: QEMU is none");
+  const sources = choice.ras === false ? [] : sourcesFor(choice, policy);
   for (const { id, notification } of sources) {
     const problem = cannotRaise(notification, platform.architecture);
-    if (problem !== undefined && scenario.machine?.sources === undefined)
+    if (problem !== undefined && choice.sources === undefined)
       throw new UsageError(`source ${id} of the preset: ${problem}; name sources that ${platform.title}'s machine can have under machine.sources`);
   }
-  const words = options.store
-    ? [
-        "-object",
-        `memory-backend-file,id=store,mem-path=${options.store.path},size=${options.store.bytes.length},share=on`,
-        "-device",
-        "acpi-erst,memdev=store",
-      ]
-    : [];
-  let base = options.base;
-  if (!base) {
-    progress?.(`asking QEMU for the tables of its machine, with ${platform.title}`);
-    base = await machineTables(platform, guest, words, patience);
-  }
-  const files = realHandOff({
-    machine: platform.machine(0n).name,
-    base,
-    sources: sources.map(
-      ({ id, notification, version, vector, pollInterval, blockLength }): SourceDescription => ({
-        id,
-        notification: { type: notification, vector, pollInterval },
-        blockLength,
-        acknowledge: version === 2,
-      }),
-    ),
-    handOff: policy.handOff === "hardwareErrors" ? "hardwareErrors" : "hest",
-    extra: [
-      { bytes: eventDeviceTable(EVENT_INTERRUPT[platform.architecture], errorDeviceOf(base)) },
-      ...(options.bootErrors ? [bootErrorTable(options.bootErrors)] : []),
-    ],
-    ...(options.bootErrors && { blobs: new Map([[BOOT_ERRORS, options.bootErrors]]) }),
-  });
-  const machine = await startGuest({ platform, guest, files, words, patience, ...(progress && { progress }) });
+  const region = choice.bootErrors && bootErrorRegion(choice.bootErrors, readerOf(options));
+  const bert = region && bootErrorTable(region);
+  const stored = platform.architecture === "x86" ? storeBytes(choice.errorStore, options) : undefined;
+  const store = stored && (await RealStore.open(stored));
   try {
-    return await new RealRun(scenario, policy, machine, options).go(sources.length);
-  } catch (error) {
-    if (!(error instanceof ConnectionLost)) throw error;
-    throw new GuestError([error.message, ...machine.lastLines()].join("\n"));
+    const words = store?.words ?? [];
+    let base = options.base;
+    if (!base) {
+      progress?.(`asking QEMU for the tables of its machine, with ${platform.title}`);
+      base = await machineTables(platform, guest, words, patience);
+    }
+    const { handOff = "hest", errorSources = [] } = sourcePart(choice, policy);
+    const files = realHandOff({
+      machine: platform.machine(0n).name,
+      base,
+      sources: errorSources,
+      handOff,
+      extra: [{ bytes: eventDeviceTable(EVENT_INTERRUPT[platform.architecture], errorDeviceOf(base)) }, ...(bert ? [bert] : [])],
+      ...(bert && { blobs: new Map([[BOOT_ERRORS, bert.blob]]) }),
+    });
+    const machine = await startGuest({ platform, guest, files, words, patience, ...(progress && { progress }) });
+    try {
+      return await new RealRun(scenario, policy, machine, options, store, region).go(sources.length > 0);
+    } catch (error) {
+      if (!(error instanceof ConnectionLost)) throw error;
+      throw new GuestError([error.message, ...machine.lastLines()].join("\n"));
+    } finally {
+      await machine.stop();
+    }
   } finally {
-    await machine.stop();
+    await store?.release();
   }
-}
-
-/** A BERT whose region is a blob of its own, which the firmware places. */
-export function bootErrorTable(region: Uint8Array): ExtraTable {
-  const bytes = buildTable("BERT", { bootErrorRegionLength: region.length, bootErrorRegion: "0x0" });
-  return { bytes, pointers: [{ offset: fieldOffset(Bert, "bootErrorRegion"), size: 8, to: { file: BOOT_ERRORS } }] };
 }
 
 interface Written {
@@ -165,19 +159,34 @@ class RealRun {
   readonly #start = Date.now();
   readonly #records: RealRecord[] = [];
   readonly #skipped: string[] = [];
+  readonly #checks: Comparison[] = [];
+  readonly #store: RealStore | undefined;
+  readonly #region: Uint8Array | undefined;
   readonly #writtenBefore: Written[] = [];
   #device!: ErrorSourceDevice;
-  #located: readonly SourceLocation[] = [];
+  #subjects: readonly Subject[] = [];
   #bound: ReadonlySet<number> = new Set();
   #handedOff = false;
   #reports = 0;
   /** The block as it was written last, and where the guest's output was before. */
   #written: Uint8Array = new Uint8Array(0);
   #before = 0;
-  #fatal = false;
+  /** What the guest should store of its messages; absent as long as it should live. */
+  #lastWords: readonly string[] | undefined;
+  /** Events that were carried out. */
+  #done = 0;
   #ended = false;
 
-  constructor(scenario: Scenario, policy: MonitorPolicy, machine: RealMachine, options: RealRunOptions) {
+  constructor(
+    scenario: Scenario,
+    policy: MonitorPolicy,
+    machine: RealMachine,
+    options: RealRunOptions,
+    store: RealStore | undefined,
+    region: Uint8Array | undefined,
+  ) {
+    this.#store = store;
+    this.#region = region;
     this.#scenario = scenario;
     this.#policy = policy;
     this.#machine = machine;
@@ -194,20 +203,22 @@ class RealRun {
     this.#timeline.add(from, to, what, text, bad ? { bad: true } : {});
   }
 
-  async go(sourceCount: number): Promise<RealRunResult> {
+  async go(hasSources: boolean): Promise<RealRunResult> {
     const upTo = this.#machine.output.length;
-    const boot = this.#compareBoot(sourceCount > 0);
-    if (sourceCount > 0) await this.#handOff(sourceCount);
+    const boot = this.#compareBoot(hasSources);
+    if (hasSources) await this.#handOff();
+    this.#skipped.push(...notForReal(this.#scenario, this.#options.platform));
     for (const moment of [...this.#scenario.events].sort((a, b) => a.at - b.at)) {
       if (this.#ended || !this.#machine.running) break;
       const early = this.#start + moment.at - Date.now();
       if (early > 0) await sleep(early);
-      await this.#happen(moment);
+      if (await this.#happen(moment)) this.#done++;
     }
+    if (this.#store) await this.#compareLeft(this.#store);
     const console = this.#machine.output;
     const panicked = PANICKED.test(console);
     const outcome = panicked ? "panicked" : this.#ended || !this.#machine.running ? "ended" : "running";
-    const predictedOutcome = this.#fatal ? "panicked" : "running";
+    const predictedOutcome = this.#lastWords ? "panicked" : "running";
     return {
       name: this.#scenario.name,
       qemu: versionText(this.#machine.version),
@@ -216,13 +227,17 @@ class RealRun {
       timeline: this.#timeline.entries,
       boot,
       records: this.#records,
-      further: plainLines(console.slice(upTo)).filter((line) => line.trim() !== "" && !isReport(line)),
+      checks: this.#checks,
+      ...(this.#store && { store: this.#store.content }),
+      further: plainLines(console.slice(upTo)).filter((line) => line.trim() !== "" && !isLastWord(line)),
       outcome,
       predictedOutcome,
       skipped: this.#skipped,
+      done: this.#done,
+      events: this.#scenario.events.length,
       console,
       differs:
-        boot.some(({ lines }) => differ(lines)) ||
+        [...boot, ...this.#checks].some(({ lines }) => differ(lines)) ||
         this.#records.some(({ lines, expectedToBeSeen, acknowledgedAfter }) => differ(lines) || expectedToBeSeen !== (acknowledgedAfter !== undefined)) ||
         (outcome !== predictedOutcome && !(outcome === "ended" && this.#ended)),
     };
@@ -237,50 +252,27 @@ class RealRun {
     if (hest) {
       const probed = probeHest(hest, { architecture: this.#architecture, version: this.#kernel.version });
       this.#bound = new Set(probed.sources.filter(({ bound }) => bound).map(({ id }) => id));
-      out.push({ title: "the error source table", lines: compareLines(probed.messages, lines.filter(isTableLine)) });
-    } else if (hasSources) out.push({ title: "the error source table", lines: [{ kind: "missing", text: "ACPI: HEST" }] });
-    if (this.#options.bootErrors) {
-      const kernel = { version: this.#kernel.version, architecture: this.#architecture, memoryDevices: QEMU_MEMORY_DEVICES };
-      out.push({ title: "the errors of the boot before", lines: compareLines(linuxBootReport(this.#options.bootErrors, kernel), lines.filter(isBootLine)) });
-    }
-    const { store } = this.#options;
-    if (store && this.#options.guest.shell) {
-      const list = (files: readonly StoredFile[]) => files.map(fileLine).sort();
-      out.push({ title: "the files of its store", lines: compareLines(list(pstoreFiles(store.bytes)), list(printedFiles(this.#machine.output))) });
-    }
+      out.push({ title: TABLE, lines: compareLines(probed.messages, lines.filter(isTableLine)) });
+    } else if (hasSources) out.push({ title: TABLE, lines: [{ kind: "missing", text: "ACPI: HEST" }] });
+    if (this.#region) out.push(...compareBootErrors(this.#machine, this.#region, this.#kernel.version));
+    if (this.#store) out.push(...this.#store.compareStart(this.#machine.output, this.#kernel.version, this.#options.guest.shell));
     return out;
   }
 
-  async #handOff(count: number): Promise<void> {
+  async #handOff(): Promise<void> {
     const { memory } = this.#machine;
     const address = await writtenAddress(this.#machine);
     this.#handedOff = address !== 0n;
     if (!this.#handedOff) this.#say("firmware", "monitor", "failed", "the firmware has written no address back", true);
     else this.#say("firmware", "monitor", "handOff", `${hexNumber(address)} written back`);
-    const described = sourcesFor(this.#scenario.machine, this.#policy);
-    const blockLength = described[0]?.blockLength ?? 0;
-    const hardwareErrors = this.#policy.handOff === "hardwareErrors";
+    const found = this.#handedOff ? sourcesBehind(memory, address, this.#scenario.machine, this.#policy) : undefined;
+    this.#subjects = found?.subjects ?? [];
     // The kernel's copy of the table and the one the address names agree: both were linked by the same firmware.
     const table = guestTable(this.#machine, "HEST");
-    if (this.#handedOff)
-      this.#located = hardwareErrors
-        ? described.map(({ id, notification, vector, pollInterval }) => ({
-            id,
-            block: 0n,
-            blockLength,
-            notification: { type: notification, vector, pollInterval } as SourceLocation["notification"] & object,
-          }))
-        : sourcesOf(memory, address);
     if (table === undefined) this.#say("guest", undefined, "failed", "the guest's kernel has found no HEST", true);
     this.#device = new ErrorSourceDevice({
       memory,
-      locate: !this.#handedOff
-        ? () => ({ message: "the firmware has written no address back" })
-        : hardwareErrors
-          ? inHardwareErrors(memory, address, count, blockLength)
-          : this.#policy.walk === "qemu"
-            ? inHestAsQemu(memory, address, blockLength)
-            : inHest(memory, address),
+      locate: found?.locate ?? (() => ({ message: "the firmware has written no address back" })),
       policy: this.#policy.recording,
       report: ({ kind, text, block }) => {
         if (kind === "written" && block) this.#written = block;
@@ -291,25 +283,92 @@ class RealRun {
 
   // ---- things happen ----
 
-  async #happen(moment: Moment): Promise<void> {
-    if (moment.sigbus) {
+  /** @returns whether it was carried out, as far as it can be. */
+  async #happen(moment: Moment): Promise<boolean> {
+    const before = this.#skipped.length;
+    const why = whyNot(moment);
+    if (why !== undefined) this.#skipped.push(`${eventName(moment)}: ${why}`);
+    else if (moment.sigbus) {
       const { code, inRam, physicalAddress, virtualAddress, addressLsb } = moment.sigbus;
       const address: ErrorAddress = { physical: big(physicalAddress), virtual: big(virtualAddress), lsb: addressLsb };
       await this.#handle({ kind: "sigbus", code, address, ...(inRam !== undefined && { inRam }) });
-    } else if (moment.seaExit?.claimedByHost) {
-      this.#skipped.push(`seaExit at ${moment.at} ms: the host's own firmware has it, so it never gets to a monitor`);
     } else if (moment.seaExit) {
       const { guestPhysicalAddress, guestVirtualAddress } = moment.seaExit;
       await this.#handle({ kind: "seaExit", address: { physical: big(guestPhysicalAddress), virtual: big(guestVirtualAddress) } });
     } else if (moment.record) await this.#userRecord(moment.record, moment.at);
+    else if (moment.erst) await this.#useStore(moment.erst, eventName(moment));
+    else if (moment.crash) await this.#crash(eventName(moment));
     else if (moment.guestWrites?.address !== undefined) {
       const { address, bytes } = moment.guestWrites;
       this.#machine.memory.write(BigInt(address), hexToBytes(bytes)!);
       this.#say("guest", "memory", "guestWrites", `${bytes.length / 2} bytes at ${hexNumber(BigInt(address))}`);
-    } else {
-      const [name = "event"] = Object.keys(moment).filter((key) => key !== "at");
-      this.#skipped.push(`${name} at ${moment.at} ms: a real guest does as it likes`);
     }
+    return this.#skipped.length === before;
+  }
+
+  /** Somebody at the guest's console makes its kernel crash. */
+  async #crash(name: string): Promise<void> {
+    if (!this.#options.guest.shell) {
+      this.#skipped.push(`${name}: only the default guest takes commands`);
+      return;
+    }
+    const mark = this.#machine.output.length;
+    await this.#machine.type("echo c > /proc/sysrq-trigger");
+    await this.#panics(mark);
+    const lines = [
+      [6, "sysrq: Trigger a crash"],
+      [0, "Kernel panic - not syncing: sysrq triggered crash"],
+    ] as const;
+    this.#lastWords = lines.map(([level, text]) => `<${level}>${text}`);
+    this.#checks.push({
+      title: "What the kernel says when it is made to crash",
+      lines: compareLines(
+        lines.map(([, text]) => text),
+        plainLines(this.#machine.output.slice(mark)).filter(isLastWord),
+      ),
+    });
+  }
+
+  /** The guest reads or clears a record by way of the file that stands for it. */
+  async #useStore({ operation, id: given }: StoreEvent, name: string): Promise<void> {
+    const id = BigInt(given);
+    const file = this.#store?.fileOf(id);
+    const why = !this.#store
+      ? "the machine has no error record store"
+      : !this.#options.guest.shell
+        ? "only the default guest takes commands"
+        : operation === "write"
+          ? "a guest's programs cannot write records, only its kernel can"
+          : file === undefined
+            ? "no file of the guest stands for this record"
+            : undefined;
+    if (why !== undefined || !this.#store || file === undefined) {
+      this.#skipped.push(`${name}: ${why}`);
+      return;
+    }
+    const store = this.#store;
+    const mark = this.#machine.output.length;
+    const title = `Record ${hexNumber(id)}, ${operation === "read" ? "read" : "cleared"} by way of ${file}`;
+    if (operation === "read") {
+      await this.#machine.type(printFile(`/pstore/${file}`, file));
+      const printed = () => printedFiles(this.#machine.output.slice(mark)).find((candidate) => candidate.name === file);
+      const read = await this.#machine.poll(printed, ANSWER);
+      this.#checks.push({ title, lines: compareLines([store.lineOf(file) ?? ""], read ? [fileLine(read)] : []) });
+    } else {
+      store.clear(id);
+      await this.#machine.type(`rm /pstore/${file}`);
+      await this.#machine.poll(() => (store.holds(id) ? undefined : true), ANSWER);
+      this.#checks.push({ title, lines: compareLines([GONE], [store.holds(id) ? "it is still in the store" : GONE]) });
+    }
+    this.#say("guest", "controller", operation, `${title[0]!.toLowerCase()}${title.slice(1)}`);
+  }
+
+  async #compareLeft(store: RealStore): Promise<void> {
+    // A dying kernel stores its messages, then the machine ends.
+    if (this.#lastWords) await Promise.race([this.#machine.ended, sleep(LAST_WORDS)]);
+    this.#checks.push(store.compareLeft(this.#lastWords));
+    const missing = missingRecords(this.#scenario.machine?.errorStore, store.content);
+    if (missing.length > 0) this.#checks.push({ title: "What should be there", lines: missing.map((text) => ({ kind: "missing", text })) });
   }
 
   async #userRecord(event: RecordEvent, at: number): Promise<void> {
@@ -323,9 +382,7 @@ class RealRun {
     const decision = decide(this.#policy, error, {
       ras: this.#scenario.machine?.ras !== false,
       handedOff: this.#handedOff,
-      sources: this.#located.flatMap(({ id, notification }) =>
-        notification && typeof notification.type === "string" ? [{ id, notification: notification.type as NotificationName }] : [],
-      ),
+      sources: this.#subjects.map(({ source, type }) => ({ id: source, notification: type })),
       interruptsMasked: false,
       architecture: this.#architecture,
     });
@@ -369,12 +426,13 @@ class RealRun {
     const mark = this.#before;
     const block = this.#written;
     const written = Date.now();
-    const place = this.#located.find(({ id }) => id === source);
-    const type = notification ?? (place?.notification?.type as NotificationName | undefined) ?? "polled";
-    const vector = place?.notification?.vector ?? 0;
+    const subject = this.#subjects.find((candidate) => candidate.source === source);
+    const blockLength = sourcesFor(this.#scenario.machine, this.#policy).find(({ id }) => id === source)?.blockLength;
+    const type = notification ?? subject?.type ?? "polled";
+    const vector = subject?.vector ?? 0;
     const raised = await notify(this.#machine, type, vector);
     this.#say("controller", raised === undefined ? undefined : "guest", "raised", raised ?? cannotRaise(type, this.#architecture)!, raised === undefined);
-    const neverPolled = type === "polled" && (place?.notification?.pollInterval ?? 0) === 0;
+    const neverPolled = type === "polled" && (subject?.pollInterval ?? 0) === 0;
     const seen = raised !== undefined && !neverPolled && this.#bound.has(source);
     const predicted = seen
       ? linuxReport(block, {
@@ -383,13 +441,16 @@ class RealRun {
           sequence: this.#reports + 1,
           source,
           memoryDevices: QEMU_MEMORY_DEVICES,
-          ...(place && { blockLength: place.blockLength }),
+          ...(blockLength !== undefined && { blockLength }),
         })
       : [];
     const fatal = seen && isFatal(block);
-    this.#fatal ||= fatal;
+    if (fatal) {
+      predicted.push(PANIC_OVER_RECORD);
+      this.#lastWords = predicted.map((line) => `<0>${line}`);
+    }
     const acknowledgedAfter = await this.#watch(source, written, seen, fatal, predicted.length, mark);
-    const printed = plainLines(this.#machine.output.slice(mark)).filter(isReport);
+    const printed = plainLines(this.#machine.output.slice(mark)).filter(isLastWord);
     this.#reports += new Set(printed.flatMap((line) => /^\{([0-9]+)\}/.exec(line)?.[1] ?? [])).size;
     // What no driver reads does not count for the kernel's limits.
     if (seen) this.#writtenBefore.push({ at: Date.now(), corrected: isCorrected(block), bytes: String(block) });
@@ -418,12 +479,17 @@ class RealRun {
     await sleep(until - Date.now());
   }
 
+  /** Wait for the kernel's death. */
+  async #panics(mark: number): Promise<void> {
+    await this.#machine.poll(() => (PANICKED.test(this.#machine.output.slice(mark)) ? true : undefined), PANIC);
+    await Promise.race([this.#machine.ended, sleep(SETTLE)]);
+    const panicked = PANICKED.test(this.#machine.output);
+    this.#say("guest", undefined, panicked ? "panic" : "fault", panicked ? "the kernel panics, as it should" : "the kernel should have panicked", !panicked);
+  }
+
   async #watch(source: number, written: number, seen: boolean, fatal: boolean, lines: number, mark: number): Promise<number | undefined> {
     if (fatal) {
-      await this.#machine.poll(() => (PANICKED.test(this.#machine.output.slice(mark)) ? true : undefined), PANIC);
-      await Promise.race([this.#machine.ended, sleep(SETTLE)]);
-      const panicked = PANICKED.test(this.#machine.output);
-      this.#say("guest", undefined, panicked ? "panic" : "fault", panicked ? "the kernel panics, as it should" : "the kernel should have panicked", !panicked);
+      await this.#panics(mark);
       return undefined;
     }
     const limit = written + (seen ? this.#patience.acknowledge : UNSEEN);

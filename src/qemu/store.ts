@@ -1,36 +1,182 @@
-/** What a guest finds in its error record store: the files of Linux's pstore, predicted from the store's bytes. */
+/** The error record store of a real machine: its device, and what is predicted of it beside what is found. */
 import { createHash } from "node:crypto";
-import { inflate } from "../cper/inflate.ts";
-import { parseRecord } from "../cper/record-codec.ts";
-import { LinuxCompressedMessages, LinuxMachineCheck, LinuxMessages } from "../cper/sections/linux-pstore.ts";
-import { ErstStorage, MemoryBackend } from "../host/erst-storage.ts";
-import { encodeSectionBody, type Parsed } from "../layout/index.ts";
+import { readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { RecordHeader, SectionDescriptor } from "../cper/record.ts";
+import { type CperRecord, parseRecord } from "../cper/record-codec.ts";
+import type { ErstDriver } from "../guest/erst.ts";
+import { ERST_STARTS, messageRecord, messageText, mountPstore, type PstoreContents, readStoredLine } from "../guest/pstore.ts";
+import type { KernelVersion } from "../guest/report/words.ts";
+import { type Json, toJson } from "../layout/index.ts";
+import { StoreDevice, storedLine, storedRecords } from "../scenario/error-store.ts";
+import { type Guarded, heldFolder } from "./guardian.ts";
 import { GUEST_SAYS } from "./initramfs.ts";
+import { type Comparison, compareLines, isLastWord, isStoreLine, plainLines } from "./kernel-log.ts";
 
-export interface StoredFile {
+/** Any address: the model's device is asked by itself. */
+const MODEL_BASE = 0x1000_0000n;
+/** Seconds the clocks of guest and host may differ. */
+const CLOCKS = 5;
+
+/** What the guest is expected to leave when it dies: its last messages, each with its level. */
+export type LastWords = readonly string[];
+
+export class RealStore {
+  /** Words of QEMU's command line. */
+  readonly words: readonly string[];
+  readonly #held: Guarded;
+  readonly #path: string;
+  readonly #model: StoreDevice;
+  readonly #driver: ErstDriver;
+  readonly #started = Math.floor(Date.now() / 1000);
+  #mounted: PstoreContents = { files: [], messages: [] };
+
+  private constructor(held: Guarded, path: string, bytes: Uint8Array) {
+    this.#held = held;
+    this.#path = path;
+    this.#model = new StoreDevice(bytes, MODEL_BASE);
+    this.#driver = this.#model.driver();
+    this.words = [
+      "-object",
+      `memory-backend-file,id=store,mem-path=${path},size=${bytes.length},share=on`,
+      "-device",
+      `acpi-erst,memdev=store,record_size=${this.#driver.rangeLength}`,
+    ];
+  }
+
+  /** A store in a file that goes with this process. @throws UsageError for bytes that are no store. */
+  static async open(bytes: Uint8Array): Promise<RealStore> {
+    const held = await heldFolder();
+    try {
+      const path = join(held.folder, "store");
+      await writeFile(path, bytes);
+      return new RealStore(held, path, bytes);
+    } catch (error) {
+      await held.release();
+      throw error;
+    }
+  }
+  async release(): Promise<void> {
+    await this.#held.release();
+  }
+
+  /** What is in it now. */
+  get content(): Uint8Array {
+    return new Uint8Array(readFileSync(this.#path));
+  }
+
+  /** What the guest's drivers say and, when it prints them, the files of its store. */
+  compareStart(console: string, version: KernelVersion, printsFiles: boolean): Comparison[] {
+    this.#mounted = mountPstore(this.#driver, version);
+    const said = plainLines(console).filter(isStoreLine);
+    // Whether and when a guest that is not ours mounts the store is its own business.
+    const expected = printsFiles ? [...ERST_STARTS, ...this.#mounted.messages] : ERST_STARTS;
+    const out = [
+      {
+        title: "What the kernel says about the error record store",
+        lines: compareLines(
+          expected,
+          said.filter((line) => printsFiles || ERST_STARTS.includes(line)),
+        ),
+      },
+    ];
+    if (!printsFiles) return out;
+    const list = (files: readonly StoredFile[]) => files.map(fileLine).sort();
+    return [...out, { title: "The files the guest finds in it", lines: compareLines(list(this.#mounted.files), list(printedFiles(console))) }];
+  }
+
+  /** The name of the file that stands for a record. */
+  fileOf(id: bigint): string | undefined {
+    return this.#mounted.files.find((file) => file.id === id)?.name;
+  }
+  /** The line for a file's content, as predicted. */
+  lineOf(name: string): string | undefined {
+    const file = this.#mounted.files.find((candidate) => candidate.name === name);
+    return file && fileLine(file);
+  }
+  /** A record is cleared: the prediction follows. @returns whether it was there. */
+  clear(id: bigint): boolean {
+    return this.#driver.clear(id) === "success";
+  }
+  holds(id: bigint): boolean {
+    return storedRecords(this.content).some((stored) => stored.id === id);
+  }
+
+  /** What is left in it. @param died what the guest should have stored of its messages. */
+  compareLeft(died: LastWords | undefined): Comparison {
+    const kept = storedRecords(this.#model.bytes);
+    const found = storedRecords(this.content);
+    const isKept = ({ id }: { readonly id: bigint }) => kept.some((record) => record.id === id);
+    const line = (record: (typeof kept)[number]) => `${storedLine(record)}, SHA-256 ${digest(record.bytes)}`;
+    const fresh = found.filter((record) => !isKept(record));
+    const predicted = kept.map(line);
+    const actual = found.filter(isKept).map(line);
+    if (!died) return { title: LEFT, lines: compareLines(predicted, [...actual, ...fresh.map(line)]) };
+    // How many records the messages fill depends on all the kernel has said.
+    for (let part = 1; part <= Math.max(1, fresh.length); part++) predicted.push(partLine(part, []));
+    for (const [i, { id, record }] of fresh.entries()) actual.push(partLine(i + 1, this.#oddities(id, i + 1, record)));
+    const words = fresh[0] ? lastWordsOf(fresh[0].record) : [];
+    return { title: LEFT, lines: compareLines([...predicted, ...died], [...actual, ...words.slice(-died.length)]) };
+  }
+
+  /** How a record of messages differs from what the kernel's driver makes of them. */
+  #oddities(id: bigint, part: number, record: CperRecord): string[] {
+    const { timestamp = "" } = record.header;
+    const seconds = Date.parse(`${timestamp.slice(0, 19)}Z`) / 1000;
+    const { sectionLength = 0, sectionType } = record.sections[0]?.descriptor ?? {};
+    const expected = parseRecord(messageRecord(id, new Uint8Array(sectionLength), seconds));
+    // The driver marks the record; whether the messages are compressed depends on how the kernel was made.
+    const own = { ...record.header, persistenceInformation: undefined };
+    const wanted = { ...expected.header, persistenceInformation: undefined };
+    const begins = textOf(record)?.split("\n", 1)[0];
+    const now = Date.now() / 1000;
+    return [
+      ...differences(toJson(RecordHeader, wanted), toJson(RecordHeader, own)),
+      ...differences(
+        toJson(SectionDescriptor, { ...expected.sections[0]!.descriptor, ...(sectionType && { sectionType }) }),
+        toJson(SectionDescriptor, record.sections[0]?.descriptor ?? {}),
+      ),
+      ...(/^(Panic|Oops)#[0-9]+ Part/.test(begins ?? "") && begins!.endsWith(`Part${part}`) ? [] : [`begins with ${JSON.stringify(begins)}`]),
+      ...(seconds >= this.#started - CLOCKS && seconds <= now + CLOCKS ? [] : [`stored at ${timestamp}`]),
+      ...(Number(id & 0xffff_ffffn) === part && Math.abs(Number(id >> 32n) - seconds) <= CLOCKS ? [] : [`identifier 0x${id.toString(16)}`]),
+    ];
+  }
+}
+
+const LEFT = "What is left in it";
+const partLine = (part: number, oddities: readonly string[]): string =>
+  `Part${part} of the last messages, ${oddities.length === 0 ? "a record as Linux stores them" : `odd: ${oddities.join(", ")}`}`;
+const digest = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex").slice(0, 16);
+
+/** Members of one JSON object that another has otherwise. */
+function differences(wanted: Json, own: Json): string[] {
+  const [a, b] = [wanted, own] as { readonly [key: string]: Json }[];
+  return [...new Set([...Object.keys(a!), ...Object.keys(b!)])].flatMap((name) =>
+    JSON.stringify(a![name]) === JSON.stringify(b![name]) ? [] : [`${name} ${JSON.stringify(b![name])}`],
+  );
+}
+
+const textOf = ({ sections: [first] }: CperRecord): string | undefined => first?.body && messageText(first.body);
+
+/** What a record's messages say about errors and death, with levels. */
+function lastWordsOf(record: CperRecord): string[] {
+  const lines = textOf(record)?.split("\n") ?? [];
+  return lines.flatMap((line) => {
+    const message = readStoredLine(line);
+    return message && isLastWord(message.text) ? [`<${message.level}>${message.text}`] : [];
+  });
+}
+
+// ---- files ----
+
+interface StoredFile {
   /** As the guest names it. */
   readonly name: string;
   readonly bytes: Uint8Array;
 }
 
-/** The files Linux makes of a store: of each record that the kernel itself could have written, the first section. */
-export function pstoreFiles(store: Uint8Array): StoredFile[] {
-  const storage = new ErstStorage(new MemoryBackend(store.slice()));
-  return storage.ids.flatMap((id): StoredFile[] => {
-    const record = parseRecord(storage.read(id)!);
-    const body = record.sections[0]?.body;
-    if (!body?.type) return [];
-    if (body.type.layout === LinuxMessages)
-      return [{ name: `dmesg-erst-${id}`, bytes: (body.value as Parsed<typeof LinuxMessages>).text ?? new Uint8Array(0) }];
-    if (body.type.layout === LinuxCompressedMessages) {
-      const { compressed = new Uint8Array(0) } = body.value as Parsed<typeof LinuxCompressedMessages>;
-      return [{ name: `dmesg-erst-${id}`, bytes: inflate(compressed).bytes }];
-    }
-    return body.type.layout === LinuxMachineCheck ? [{ name: `mce-erst-${id}`, bytes: encodeSectionBody(body) }] : [];
-  });
-}
-
-/** The files our guest printed when it started. */
+/** The files our guest printed. */
 export function printedFiles(output: string): StoredFile[] {
   const out: StoredFile[] = [];
   let name: string | undefined;
@@ -47,5 +193,4 @@ export function printedFiles(output: string): StoredFile[] {
 }
 
 /** A file in one line, so that two lists can be compared. */
-export const fileLine = ({ name, bytes }: StoredFile): string =>
-  `${name}: ${bytes.length} bytes, SHA-256 ${createHash("sha256").update(bytes).digest("hex").slice(0, 16)}`;
+export const fileLine = ({ name, bytes }: StoredFile): string => `${name}: ${bytes.length} bytes, SHA-256 ${digest(bytes)}`;

@@ -27,10 +27,7 @@ const choiceOf = (store: NonNullable<MachineChoice["errorStore"]>): ErrorStoreCh
  * @throws UsageError, EncodeError naming the member that is wrong.
  */
 export function storeBytes(store: MachineChoice["errorStore"], outside: Outside): Uint8Array | undefined {
-  if (outside.store) {
-    new ErstStorage(new MemoryBackend(outside.store.slice()));
-    return outside.store.slice();
-  }
+  if (outside.store) return outside.store.slice();
   if (store === undefined) return undefined;
   const { size = NEW_STORE, recordSize = DEFAULT_RECORD_SIZE, file, records = [] } = choiceOf(store);
   const bytes = file === undefined ? emptyStore(size, recordSize) : readerOf(outside)(file).slice();

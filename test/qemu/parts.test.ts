@@ -7,7 +7,7 @@ import { POINTER_HOME, realHandOff, signatureOf, tablesOf } from "../../src/qemu
 import { cpioArchive } from "../../src/qemu/initramfs.ts";
 import { compareLines, differ, isBootLine, isReport, isTableLine, kernelOf, plainLines } from "../../src/qemu/kernel-log.ts";
 import { cannotRaise } from "../../src/qemu/notify.ts";
-import { printedFiles, pstoreFiles } from "../../src/qemu/store.ts";
+import { printedFiles } from "../../src/qemu/store.ts";
 import { haveIasl, iaslCompile } from "../support/iasl.ts";
 import { describeShared, shared } from "../support/shared.ts";
 
@@ -146,14 +146,5 @@ describeShared("with captures", () => {
     const [pointer] = booted.writtenPointers;
     expect(pointer).toMatchObject({ file: "etc/vmcoreinfo", offset: 8, size: 8 });
     expect(new TextDecoder().decode(booted.memory.read(pointer!.value, 4))).toBe("HEST");
-  });
-
-  test("pstore's files of a store a kernel wrote and of one made by a host", () => {
-    // The recorded guest listed the file of the first with 13317 bytes.
-    const [dump] = pstoreFiles(shared("guest", "erst", "erst-1-after-sysrq-panic.bin"));
-    expect(dump?.name).toMatch(/^dmesg-erst-\d{19}$/);
-    expect(new TextDecoder().decode(dump!.bytes)).toMatch(/^Panic#1 Part1\n/);
-    expect(pstoreFiles(shared("guest", "erst", "erst-after-mce.bin")).map(({ name }) => name.replace(/\d+$/, ""))).toContain("mce-erst-");
-    expect(pstoreFiles(shared("guest", "erst", "erst-host-made.bin"))).toHaveLength(1);
   });
 });

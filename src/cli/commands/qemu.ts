@@ -1,9 +1,7 @@
 /** `apei qemu`: the same things on a real QEMU, with real firmware and a real kernel. */
-import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { CperRecord } from "../../cper/record-codec.ts";
-import { ErstStorage, emptyStore, MemoryBackend } from "../../host/erst-storage.ts";
 import { documentsOf } from "../../input/document.ts";
 import { leavesOf } from "../../input/leaves.ts";
 import { type Json, UsageError } from "../../layout/index.ts";
@@ -17,11 +15,11 @@ import { QmpClient, QmpError } from "../../qemu/qmp.ts";
 import { realRunJson, realRunLines } from "../../qemu/report.ts";
 import { runForReal } from "../../qemu/run.ts";
 import { defaultGuest, PATIENCE, type Patience, type SessionGuest } from "../../qemu/session.ts";
-import { readScenario } from "../../scenario/read.ts";
 import type { Scenario } from "../../scenario/schema.ts";
 import type { Args } from "../arguments.ts";
 import { readInput, writeWhole } from "../files.ts";
 import { type Command, EXIT, type Io } from "../io.ts";
+import { keepStore, OUTSIDE_OPTIONS, readScenarioFile } from "../scenario-file.ts";
 
 const ACTIONS: Readonly<Record<string, (args: Args, io: Io) => Promise<number>>> = { run, inject: throwRecord, capture: captureFiles, fetch: fetchPrograms };
 
@@ -50,11 +48,7 @@ export const command: Command = {
       .option("initrd", { type: "string", implies: "kernel", describe: "root file system of your own guest" })
       .option("append", { type: "string", describe: "further words for the kernel's command line" })
       .option("ready", { type: "string", implies: "kernel", describe: "pattern your guest prints when it has started; default: a login or shell prompt" })
-      .option("bert", { type: "string", describe: "run: file of error status blocks the guest finds as its boot error region" })
-      .option("erst", {
-        type: "string",
-        describe: "run: backing file of an error record store (x86), which the guest reads and writes; made when it is not there",
-      })
+      .options(OUTSIDE_OPTIONS)
       .option("timeout", { type: "number", describe: `run: seconds the guest may take to start (default ${PATIENCE.boot / 1000})` })
       .option("log", { type: "string", describe: "run: write all the guest printed to this file" })
       .option("qmp", { type: "string", describe: "inject: QMP socket of the running QEMU, a path or HOST:PORT" })
@@ -86,26 +80,23 @@ const patienceOf = (args: Args): Patience => ({ ...PATIENCE, ...(args["timeout"]
 
 async function run(args: Args, io: Io): Promise<number> {
   const file = needed(args, "input", "a scenario file");
-  const scenario = await readScenario(new TextDecoder().decode(await readInput(file, io))).catch((error: unknown) => {
-    throw error instanceof UsageError ? new UsageError(`${file}: ${error.message}`) : error;
-  });
+  const { scenario, outside } = await readScenarioFile(file, args, io);
   const platform = await placed(platformOf(scenario, args["firmware"] as RealFirmware | undefined).firmware, args, io);
   const guest = await guestOf(platform, args, io);
-  const bootErrors = args["bert"] === undefined ? undefined : await readInput(args["bert"] as string, io);
-  const store = args["erst"] === undefined ? undefined : await storeOf(args["erst"] as string);
-  if (store && platform.architecture !== "x86") throw new UsageError("--erst: QEMU gives only x86 machines an ERST table");
+  if (args["erst"] !== undefined && platform.architecture !== "x86") throw new UsageError("--erst: QEMU gives only x86 machines an ERST table");
   const result = await runForReal(scenario, {
     platform,
     guest,
-    ...(bootErrors && { bootErrors }),
-    ...(store && { store }),
+    ...outside,
     patience: patienceOf(args),
     progress: progress(io),
   });
+  await keepStore(args, result.store);
   if (args["log"] !== undefined) await writeWhole(args["log"] as string, new Uint8Array(Buffer.from(result.console, "latin1")));
   const colour = io.stdout.isTTY === true && !io.env["NO_COLOR"];
   io.stdout.write(args["json"] ? `${JSON.stringify(realRunJson(result), null, 2)}\n` : `${realRunLines(result, colour).join("\n")}\n`);
-  return result.differs ? EXIT.findings : EXIT.fine;
+  if (result.differs) return EXIT.findings;
+  return result.done === 0 && result.events > 0 ? EXIT.failed : EXIT.fine;
 }
 
 /** The machine for a scenario. @throws UsageError when the firmware asked for is another architecture's. */
@@ -239,17 +230,3 @@ async function fetchPrograms(args: Args, io: Io): Promise<number> {
   else for (const [name, value] of Object.entries(found)) io.stdout.write(`${name.padEnd(8)} ${value}\n`);
   return EXIT.fine;
 }
-
-/** An existing store, or a new one. */
-async function storeOf(path: string): Promise<{ path: string; bytes: Uint8Array }> {
-  if (!existsSync(path)) await writeWhole(path, emptyStore(NEW_STORE));
-  const bytes = new Uint8Array(await readFile(path));
-  try {
-    new ErstStorage(new MemoryBackend(bytes.slice()));
-  } catch (error) {
-    throw error instanceof UsageError ? new UsageError(`${path}: ${error.message}`) : error;
-  }
-  return { path, bytes };
-}
-/** Bytes of a new store. */
-const NEW_STORE = 0x20000;

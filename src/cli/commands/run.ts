@@ -1,11 +1,10 @@
 /** `apei run`: watch an error travel from the hardware to the guest and back. */
-import { UsageError } from "../../layout/index.ts";
-import { readScenario } from "../../scenario/read.ts";
 import { runJson, runLines } from "../../scenario/report.ts";
 import { runScenario } from "../../scenario/runner.ts";
 import { sequenceDiagram } from "../../scenario/svg.ts";
-import { readInput, writeWhole } from "../files.ts";
+import { writeWhole } from "../files.ts";
 import { type Command, EXIT } from "../io.ts";
+import { keepStore, OUTSIDE_OPTIONS, readScenarioFile } from "../scenario-file.ts";
 
 export const command: Command = {
   builder: (args) =>
@@ -13,16 +12,14 @@ export const command: Command = {
       .positional("scenario", { type: "string", demandOption: true, describe: "scenario file; - is standard input" })
       .option("json", { type: "boolean", conflicts: "brief", describe: "the timeline, the records and what became of them as JSON" })
       .option("brief", { type: "boolean", describe: "the timeline without the decoded records" })
+      .options(OUTSIDE_OPTIONS)
       .option("svg", { type: "string", describe: "write a sequence diagram to this file" }),
   handler: async (args, io) => {
-    const file = args["scenario"] as string;
-    const text = new TextDecoder().decode(await readInput(file, io));
-    const scenario = await readScenario(text).catch((error: unknown) => {
-      throw error instanceof UsageError ? new UsageError(`${file}: ${error.message}`) : error;
-    });
-    const result = runScenario(scenario);
+    const { scenario, outside } = await readScenarioFile(args["scenario"] as string, args, io);
+    const result = runScenario(scenario, outside);
+    await keepStore(args, result.store);
     if (args["svg"] !== undefined) await writeWhole(args["svg"] as string, sequenceDiagram(result.name, result.timeline, result.lanes));
     io.stdout.write(args["json"] ? `${JSON.stringify(runJson(result), null, 2)}\n` : `${runLines(result, !args["brief"]).join("\n")}\n`);
-    return EXIT.fine;
+    return result.missing.length > 0 ? EXIT.findings : EXIT.fine;
   },
 };
