@@ -4,8 +4,8 @@
  */
 import { Hest } from "../acpi/hest.ts";
 import { byteSum, CHECKSUM_OFFSET, TableHeader } from "../acpi/table-header.ts";
-import { fieldOffset, parse } from "../layout/index.ts";
-import { SparseMemory } from "../machine/memory.ts";
+import { fieldOffset, hexNumber, parse } from "../layout/index.ts";
+import { type Region, SparseMemory } from "../machine/memory.ts";
 import { type GhesPlatform, probe } from "./ghes.ts";
 import { type KernelVersion, readHest } from "./hest.ts";
 
@@ -20,6 +20,8 @@ export interface HestProbeOptions extends Omit<GhesPlatform, "architecture" | "m
   readonly carrier?: TableCarrier;
   /** Whether _OSC granted firmware-first mode; default: it did not. */
   readonly firmwareFirst?: boolean;
+  /** Where the guest has memory or registers; default: everywhere. Elsewhere an x86 guest reads zeros and an arm64 one dies. */
+  readonly memory?: readonly Region[];
 }
 
 export interface ProbedSource {
@@ -109,6 +111,12 @@ export function probeHest(table: Uint8Array, options: HestProbeOptions = {}): He
     const result = probe({ memory, io: new SparseMemory([EVERYWHERE]) }, source, { sdeiFirmware: false, ...options, architecture, mappedPages });
     messages.push(...result.messages);
     probed.push({ id: source.sourceId, version: source.readAckRegister ? 2 : 1, bound: result.device !== undefined, messages: result.messages });
+    const { address } = source.errorStatusAddress;
+    const inMemory = options.memory?.some(({ start, length }) => address >= start && address < start + length) ?? true;
+    if (result.device && architecture === "arm64" && source.errorStatusAddress.addressSpace === "systemMemory" && !inMemory) {
+      panic = `source ${source.sourceId} has its error status address ${hexNumber(address)} where nothing is: arm64 kernels die of an external abort reading it`;
+      return { found: true, enabled, messages, sources: probed, panic };
+    }
     const readable = !result.messages.some((message) => message.includes("Failed to read"));
     if (result.device && architecture === "arm64" && source.errorStatusAddress.addressSpace === "systemIo" && readable) {
       panic = `source ${source.sourceId} has its error status address in I/O space: arm64 kernels die reading it`;

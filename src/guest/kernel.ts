@@ -19,6 +19,8 @@ import type { ArmProcessor } from "../cper/sections/arm-processor.ts";
 import { platformMemory } from "../cper/sections/memory.ts";
 import { type OsTable, osView } from "../firmware/os-view.ts";
 import { hexNumber, parse } from "../layout/index.ts";
+import type { GuestMemory } from "../machine/memory.ts";
+import { OpenBus } from "../machine/open-bus.ts";
 import { acknowledge, acknowledgement, clearStatus, type GhesDevice, type GhesPlatform, NMI_LIKE, peek, probe, type Report } from "./ghes.ts";
 import { readHest } from "./hest.ts";
 import type { KernelMessage } from "./pstore.ts";
@@ -117,6 +119,8 @@ export class GuestKernel {
   /** What the kernel prints, line by line. */
   readonly messages: KernelMessage[] = [];
   panicked = false;
+  readonly #memory: GuestMemory;
+  /** What the error sources' registers and blocks are reached through. */
   readonly #spaces: RegisterSpaces;
   readonly #options: KernelOptions;
   #sequence = 0;
@@ -126,14 +130,15 @@ export class GuestKernel {
   readonly #limits = { corrected: { since: Number.NEGATIVE_INFINITY, count: 0 }, uncorrected: { since: Number.NEGATIVE_INFINITY, count: 0 } };
 
   constructor(spaces: RegisterSpaces, options: KernelOptions) {
-    this.#spaces = spaces;
+    this.#memory = spaces.memory;
+    this.#spaces = options.architecture === "x86" ? { ...spaces, memory: new OpenBus(spaces.memory) } : spaces;
     this.#options = options;
   }
 
   /** Find HEST from the root pointer, bind drivers, and look once at every source: an error may have waited. */
   boot(rsdp: bigint): void {
     this.#guarded(() => {
-      const table = osView(this.#spaces.memory, rsdp).tables.find(({ signature }) => signature === "HEST");
+      const table = osView(this.#memory, rsdp).tables.find(({ signature }) => signature === "HEST");
       if (!table) return this.#say("boot", "there is no HEST: no error sources");
       this.#say("boot", `HEST found at ${hexNumber(table.address)} from the RSDP at ${hexNumber(rsdp)}${table.checksumOk ? "" : ", its checksum is wrong"}`, {
         address: table.address,
@@ -442,14 +447,14 @@ export class GuestKernel {
     if (step === "message") this.print(text, text.startsWith("[Firmware Warn]") ? LEVEL.warning : text.startsWith("[Firmware Bug]") ? LEVEL.error : undefined);
     this.#options.report({ step, text, ...more });
   }
-  /** A kernel that touches memory that is not there dies; the model says so instead of throwing. */
+  /** An arm64 kernel that touches memory that is not there dies; the model says so instead of throwing. */
   #guarded<T>(body: () => T): T | undefined {
     try {
       return body();
     } catch (error) {
       if ((error as Error).name !== "MemoryFault") throw error;
       this.panicked = true;
-      this.#say("fault", `the kernel reads where there is no memory and dies: ${(error as Error).message}`);
+      this.#say("fault", `the kernel touches what is not there and dies of a synchronous external abort: ${(error as Error).message}`);
       return undefined;
     }
   }

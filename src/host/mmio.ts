@@ -1,5 +1,5 @@
 /** Devices in the guest's address space. */
-import { type AccessSize, type GuestMemory, MemoryFault } from "../machine/memory.ts";
+import type { AccessSize, GuestMemory } from "../machine/memory.ts";
 
 /** Registers behind an address range. Any access of a guest is answered: what a device does not know reads as zero and is ignored when written. */
 export interface MmioDevice {
@@ -98,40 +98,6 @@ function piecesOf(offset: number, size: number): { readonly offset: number; read
     pieces.push({ offset: at, size: left >= aligned ? aligned : left >= 2 && aligned > 2 ? 2 : 1 });
   }
   return pieces;
-}
-
-/** Memory as QEMU's own writes and reads find it: where nothing is, zeros are read and what is written is lost (address_space_rw behaviour). */
-export class OpenBus implements GuestMemory {
-  readonly #memory: GuestMemory;
-  readonly #lost: (address: bigint, length: number) => void;
-
-  /** @param lost is told of every write that went nowhere. */
-  constructor(memory: GuestMemory, lost: (address: bigint, length: number) => void = () => {}) {
-    this.#memory = memory;
-    this.#lost = lost;
-  }
-
-  read(address: bigint, length: number): Uint8Array {
-    return this.#reach(() => this.#memory.read(address, length)) ?? new Uint8Array(length);
-  }
-  readWord(address: bigint, size: AccessSize): bigint {
-    return this.#reach(() => this.#memory.readWord(address, size)) ?? 0n;
-  }
-  write(address: bigint, bytes: Uint8Array): void {
-    if (this.#reach(() => this.#memory.write(address, bytes) ?? true) === undefined) this.#lost(address, bytes.length);
-  }
-  writeWord(address: bigint, size: AccessSize, value: bigint): void {
-    if (this.#reach(() => this.#memory.writeWord(address, size, value) ?? true) === undefined) this.#lost(address, size);
-  }
-
-  #reach<T>(body: () => T): T | undefined {
-    try {
-      return body();
-    } catch (error) {
-      if (!(error instanceof MemoryFault)) throw error;
-      return undefined;
-    }
-  }
 }
 
 /** Plain bytes as a device: a buffer both sides see. */

@@ -3,3 +3,4 @@ export * from "./allocator.ts";
 export * from "./fw-cfg-device.ts";
 export * from "./machines.ts";
 export * from "./memory.ts";
+export * from "./open-bus.ts";

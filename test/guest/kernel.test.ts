@@ -3,6 +3,7 @@ import { buildTable } from "../../src/acpi/build-tables.ts";
 import { buildErrorStatusBlock } from "../../src/acpi/status-block.ts";
 import { platformMemory } from "../../src/cper/sections/memory.ts";
 import { boot } from "../../src/firmware/boot.ts";
+import { probeHest } from "../../src/guest/hest-probe.ts";
 import { type GuestEvent, GuestKernel, type KernelOptions } from "../../src/guest/kernel.ts";
 import { memoryRecord, qemuMemoryRecord } from "../../src/host/memory-record.ts";
 import { buildHandOff } from "../../src/loader/build.ts";
@@ -270,5 +271,36 @@ describeShared("what real arm64 kernels did with a record", () => {
     );
     const said = (line: string) => /Unhandled processor|not syncing/.test(line);
     expect(g.events.map(({ text }) => text).filter(said)).toEqual(lines.filter(said));
+  });
+});
+
+describe("a status address where nothing is", () => {
+  const nowhere: SourceDescription[] = [
+    { id: 3, notification: { type: "polled", pollInterval: 1000 }, at: { status: "0x900000000", acknowledge: "0x900000008" } },
+  ];
+  test("kills an arm64 kernel when it looks at the source for the first time", () => {
+    const g = guest(nowhere);
+    expect(g.kernel.panicked).toBe(true);
+    expect(g.events.at(-1)).toEqual({
+      step: "fault",
+      text: "the kernel touches what is not there and dies of a synchronous external abort: no memory at 0x900000000 (8 bytes)",
+    });
+  });
+  test("reads as zero on x86: nothing is ever pending", () => {
+    const g = guest(nowhere, { architecture: "x86" });
+    expect(g.kernel.panicked).toBe(false);
+    expect(g.kernel.notify("polled", 3).records).toBe(0);
+  });
+  test("is predicted from the table and the guest's memory map", () => {
+    const source = { type: "genericHardwareError", sourceId: 3, errorStatusAddress: { address: "0x900000000" }, errorStatusBlockLength: 64 };
+    const table = buildTable("HEST", { sources: [{ ...source, notification: { type: "polled", pollInterval: 1000 } }] });
+    const memory = [{ start: 0x4000_0000n, length: 0x1000_0000n }];
+    expect(probeHest(table, { architecture: "arm64", memory })).toMatchObject({
+      enabled: true,
+      sources: [{ id: 3, bound: true }],
+      panic: "source 3 has its error status address 0x900000000 where nothing is: arm64 kernels die of an external abort reading it",
+    });
+    expect(probeHest(table, { architecture: "x86", memory }).panic).toBeUndefined();
+    expect(probeHest(table, { architecture: "arm64" }).panic).toBeUndefined();
   });
 });

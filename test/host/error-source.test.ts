@@ -3,9 +3,9 @@ import { peek, take } from "../../src/guest/ghes.ts";
 import { type Account, ErrorSourceDevice, MESSAGE, type RecordingPolicy, type SourceEvent, type WhenUnacknowledged } from "../../src/host/error-source.ts";
 import { inHardwareErrors, inHestAsQemu, LOCATE_MESSAGE } from "../../src/host/locate.ts";
 import { memoryRecord, qemuMemoryRecord } from "../../src/host/memory-record.ts";
-import { OpenBus } from "../../src/host/mmio.ts";
 import { PRESETS } from "../../src/host/monitor.ts";
 import { SparseMemory } from "../../src/machine/memory.ts";
+import { OpenBus } from "../../src/machine/open-bus.ts";
 import { hex } from "../support/hex.ts";
 import { ACK, BASE, BLOCK, HEST, POINTER, placeSources } from "./place.ts";
 
