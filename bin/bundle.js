@@ -27,10 +27,13 @@ const bundle = (name, input) =>
 /** Functions are kept compiled only if they have run, and those that are kept cost time too: have the usual ones run. */
 async function warmUp() {
   const { main } = await load();
+  const { memoryRecord } = await import("../dist/host/memory-record.js");
+  const address = 0x12345000n;
+  const block = memoryRecord({ physicalAddress: address, virtualAddress: address, severity: "recoverable" });
   const silent = { write: () => true };
-  const io = { stdin: [], stdout: silent, stderr: silent, env: {}, importModule: (url) => import(url) };
+  const io = { stdin: [block], stdout: silent, stderr: silent, env: {}, importModule: (url) => import(url) };
   const record = project("test/input/wrapped/record.bin");
-  for (const words of [["--help"], ["decode", record], ["decode", record, "--json"], ["decode", "--help"]]) await main(words, io);
+  for (const words of [["--help"], ["decode", record], ["decode", record, "--json"], ["decode", "-"], ["decode", "--help"]]) await main(words, io);
 }
 
 async function all() {
