@@ -31,6 +31,8 @@ function regionLines(original: Uint8Array, now: Uint8Array): string[] {
   const { size } = ErrorStatusBlockHeader.fields.blockStatus;
   for (let at = 0; at + ErrorStatusBlockHeader.size <= original.length && out.length <= MOST_BLOCKS; ) {
     const header = original.subarray(at);
+    // An empty block ends the list.
+    if (header.subarray(0, size).every((byte) => byte === 0)) break;
     out.push(`block at ${hexNumber(at)}: its status ${now.subarray(at, at + size).every((byte) => byte === 0) ? "is cleared" : "stands"}`);
     rest.set(header.subarray(0, size), at);
     const total = blockTotal(header);

@@ -8,6 +8,7 @@ import { encodeSectionBody, UsageError } from "../layout/index.ts";
 import { VIRT_RAM_BASE } from "../machine/machines.ts";
 import { fromLittleEndian } from "../machine/memory.ts";
 import { heldFolder } from "./guardian.ts";
+import { ConnectionLost } from "./lines.ts";
 import { isAtLeast, type QmpClient, QmpError, versionText } from "./qmp.ts";
 
 /** Bytes of the block QEMU gives its sources. */
@@ -67,17 +68,25 @@ export async function inject(qmp: QmpClient, block: Uint8Array, milliseconds: nu
     await qmp.execute(COMMAND, { cper: Buffer.from(block).toString("base64") });
   } catch (error) {
     if (!(error instanceof QmpError)) throw error;
-    if (error.kind === "CommandNotFound") throw new UsageError(`this QEMU ${qemu} has no ${COMMAND}: it is only there for arm machines`);
+    // x86 builds know the command since QEMU 11, and refuse it.
+    if (error.kind === "CommandNotFound" || error.message.includes("not compiled in"))
+      throw new UsageError(`this QEMU ${qemu} has no ${COMMAND}: it is only there for arm machines`);
     throw new UsageError(error.message);
   }
   if (milliseconds === 0) return { qemu, acknowledged: "unknown", reason: "not asked for" };
   const start = Date.now();
-  const register = await findAcknowledge(qmp, block);
-  if (typeof register === "string") return { qemu, acknowledged: "unknown", reason: register };
-  for (;;) {
-    if ((await readWord(qmp, register)) !== 0n) return { qemu, acknowledged: "yes", after: Date.now() - start };
-    if (Date.now() - start >= milliseconds) return { qemu, acknowledged: "no" };
-    await sleep(LOOK);
+  try {
+    const register = await findAcknowledge(qmp, block);
+    if (typeof register === "string") return { qemu, acknowledged: "unknown", reason: register };
+    for (;;) {
+      if ((await readWord(qmp, register)) !== 0n) return { qemu, acknowledged: "yes", after: Date.now() - start };
+      if (Date.now() - start >= milliseconds) return { qemu, acknowledged: "no" };
+      await sleep(LOOK);
+    }
+  } catch (error) {
+    // The record is in the guest; a fatal one ends machines that do not start again.
+    if (error instanceof ConnectionLost) return { qemu, acknowledged: "unknown", reason: error.message };
+    throw error;
   }
 }
 const LOOK = 100;

@@ -1,9 +1,11 @@
 /** A running QEMU: its guest's memory, its console, and the lines to steer it. */
-import { existsSync, openSync, readSync, statfsSync } from "node:fs";
-import { access, constants, writeFile } from "node:fs/promises";
-import { connect, type Socket } from "node:net";
+import { execFile } from "node:child_process";
+import { closeSync, constants, existsSync, openSync, readSync, statfsSync, writeSync } from "node:fs";
+import { access, writeFile } from "node:fs/promises";
+import type { Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
 import { UsageError } from "../layout/index.ts";
 import type { FwCfgFiles } from "../loader/fw-cfg.ts";
 import { FwCfgReader } from "./fw-cfg-reader.ts";
@@ -69,6 +71,7 @@ export class RealMachine {
   readonly #process: Guarded;
   readonly #held: Guarded;
   readonly #console: Console;
+  readonly #typed: string[] = [];
 
   private constructor(platform: Platform, process: Guarded, held: Guarded, memory: FileMemory, qmp: QmpClient, qtest: QtestClient) {
     this.platform = platform;
@@ -185,9 +188,15 @@ export class RealMachine {
     ];
   }
 
+  /** Lines that were typed: the console shows them too. */
+  get typed(): readonly string[] {
+    return this.#typed;
+  }
+
   /** Type a line into the guest's console. */
-  async type(line: string): Promise<void> {
-    await this.#console.type(line);
+  type(line: string): void {
+    this.#typed.push(line);
+    this.#console.type(line);
   }
 
   /** Where in QEMU's object tree the interrupt controller is. */
@@ -245,7 +254,7 @@ async function commandLine(options: MachineOptions, folder: string, memory: File
     ...["-accel", "tcg,thread=single", ...platform.words],
     ...["-m", `${options.ram >> 20n}M`, "-object", `memory-backend-file,id=ram,size=${options.ram},mem-path=${memory.path},share=on`],
     ...["-qmp", `unix:${join(folder, "qmp.sock")}`, "-qtest", `unix:${join(folder, "qtest.sock")}`, "-qtest-log", "/dev/null"],
-    ...["-chardev", `socket,id=console,path=${join(folder, "console.sock")},server=on,wait=off,logfile=${join(folder, "console.log")}`],
+    ...["-chardev", `pipe,id=console,path=${await consoleFiles(folder)}`],
     ...["-serial", "chardev:console"],
     ...(await platform.start(folder)),
     ...(options.paused ? ["-S"] : []),
@@ -272,20 +281,30 @@ async function commandLine(options: MachineOptions, folder: string, memory: File
   return words;
 }
 
-/** The guest's console: QEMU writes it to a file, since a socket loses characters under load; input goes through a socket. */
+/**
+ * The files of the console: QEMU reads and writes both ends of a "pipe". Its output is a plain file, since what a socket
+ * or a pipe does not take at once is lost or logged twice.
+ */
+async function consoleFiles(folder: string): Promise<string> {
+  const path = join(folder, "console");
+  await promisify(execFile)("mkfifo", [`${path}.in`]);
+  await writeFile(`${path}.out`, "");
+  return path;
+}
+
+/** What the guest prints, and typing to it. */
 class Console {
   readonly #folder: string;
   #text = "";
   #file: number | undefined;
   #at = 0;
-  #input: Socket | undefined;
 
   constructor(folder: string) {
     this.#folder = folder;
   }
 
   get text(): string {
-    const path = join(this.#folder, "console.log");
+    const path = join(this.#folder, "console.out");
     if (this.#file === undefined) {
       if (!existsSync(path)) return this.#text;
       this.#file = openSync(path, "r");
@@ -298,21 +317,17 @@ class Console {
     return this.#text;
   }
 
-  async type(line: string): Promise<void> {
-    if (!this.#input) {
-      const socket = connect(join(this.#folder, "console.sock"));
-      await new Promise<void>((resolve, reject) => {
-        socket.once("connect", resolve);
-        socket.once("error", reject);
-      });
-      socket.on("error", () => undefined);
-      socket.resume();
-      this.#input = socket;
+  type(line: string): void {
+    const file = openSync(join(this.#folder, "console.in"), constants.O_WRONLY | constants.O_NONBLOCK);
+    try {
+      writeSync(file, `${line}\n`);
+    } finally {
+      closeSync(file);
     }
-    this.#input.write(`${line}\n`);
   }
 
   close(): void {
-    this.#input?.destroy();
+    if (this.#file !== undefined) closeSync(this.#file);
+    this.#file = undefined;
   }
 }

@@ -46,7 +46,7 @@ const RAISE: { readonly [K in NotificationName]?: { readonly on?: "x86" | "arm64
   sea: {
     on: "arm64",
     how: async (machine) => {
-      await machine.type(`devmem 0x${NOTHING_THERE.toString(16)}`);
+      machine.type(`devmem 0x${NOTHING_THERE.toString(16)}`);
       return "a program of the guest touches an address at which nothing answers: synchronous external abort";
     },
   },

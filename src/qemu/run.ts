@@ -20,7 +20,7 @@ import { type Lane, Timeline, type TimelineEntry } from "../scenario/timeline.ts
 import { compareBootErrors } from "./boot-errors.ts";
 import { errorDeviceOf, eventDeviceTable } from "./event-device.ts";
 import { realHandOff } from "./hand-off.ts";
-import { printFile } from "./initramfs.ts";
+import { GUEST_SAYS, printFile } from "./initramfs.ts";
 import { type Comparison, compareLines, differ, isLastWord, isReport, isTableLine, type KernelName, kernelOf, plainLines } from "./kernel-log.ts";
 import { ConnectionLost } from "./lines.ts";
 import { GuestError, type RealMachine } from "./machine.ts";
@@ -229,7 +229,7 @@ class RealRun {
       records: this.#records,
       checks: this.#checks,
       ...(this.#store && { store: this.#store.content }),
-      further: plainLines(console.slice(upTo)).filter((line) => line.trim() !== "" && !isLastWord(line)),
+      further: plainLines(console.slice(upTo)).filter((line) => line.trim() !== "" && !isLastWord(line) && !this.#isOurs(line)),
       outcome,
       predictedOutcome,
       skipped: this.#skipped,
@@ -241,6 +241,11 @@ class RealRun {
         this.#records.some(({ lines, expectedToBeSeen, acknowledgedAfter }) => differ(lines) || expectedToBeSeen !== (acknowledgedAfter !== undefined)) ||
         (outcome !== predictedOutcome && !(outcome === "ended" && this.#ended)),
     };
+  }
+
+  /** What was typed, and what our guest answers. */
+  #isOurs(line: string): boolean {
+    return this.#machine.typed.includes(line) || line.startsWith(GUEST_SAYS.begin) || line.startsWith(GUEST_SAYS.end) || /^: [A-Za-z0-9+/=]+$/.test(line);
   }
 
   // ---- the guest has started ----
@@ -313,7 +318,7 @@ class RealRun {
       return;
     }
     const mark = this.#machine.output.length;
-    await this.#machine.type("echo c > /proc/sysrq-trigger");
+    this.#machine.type("echo c > /proc/sysrq-trigger");
     await this.#panics(mark);
     const lines = [
       [6, "sysrq: Trigger a crash"],
@@ -350,13 +355,13 @@ class RealRun {
     const mark = this.#machine.output.length;
     const title = `Record ${hexNumber(id)}, ${operation === "read" ? "read" : "cleared"} by way of ${file}`;
     if (operation === "read") {
-      await this.#machine.type(printFile(`/pstore/${file}`, file));
+      this.#machine.type(printFile(`/pstore/${file}`, file));
       const printed = () => printedFiles(this.#machine.output.slice(mark)).find((candidate) => candidate.name === file);
       const read = await this.#machine.poll(printed, ANSWER);
       this.#checks.push({ title, lines: compareLines([store.lineOf(file) ?? ""], read ? [fileLine(read)] : []) });
     } else {
       store.clear(id);
-      await this.#machine.type(`rm /pstore/${file}`);
+      this.#machine.type(`rm /pstore/${file}`);
       await this.#machine.poll(() => (store.holds(id) ? undefined : true), ANSWER);
       this.#checks.push({ title, lines: compareLines([GONE], [store.holds(id) ? "it is still in the store" : GONE]) });
     }

@@ -83,7 +83,10 @@ export class RealStore {
     ];
     if (!printsFiles) return out;
     const list = (files: readonly StoredFile[]) => files.map(fileLine).sort();
-    return [...out, { title: "The files the guest finds in it", lines: compareLines(list(this.#mounted.files), list(printedFiles(console))) }];
+    return [
+      ...out,
+      { title: "The files the guest finds in its error record store", lines: compareLines(list(this.#mounted.files), list(printedFiles(console))) },
+    ];
   }
 
   /** The name of the file that stands for a record. */
@@ -144,7 +147,7 @@ export class RealStore {
   }
 }
 
-const LEFT = "What is left in it";
+const LEFT = "What is left in the error record store";
 const partLine = (part: number, oddities: readonly string[]): string =>
   `Part${part} of the last messages, ${oddities.length === 0 ? "a record as Linux stores them" : `odd: ${oddities.join(", ")}`}`;
 const digest = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex").slice(0, 16);

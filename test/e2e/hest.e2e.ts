@@ -97,7 +97,7 @@ for (const [firmware, names] of Object.entries(CASES) as [RealFirmware, readonly
         const lines = plainLines(machine.output).filter(isTableLine);
         expect(compareLines(probed.messages, lines).filter(({ kind }) => kind !== "same")).toEqual([]);
         const mark = machine.output.length;
-        await machine.type("echo bound: $(ls /sys/bus/platform/drivers/GHES | grep GHES) end");
+        machine.type("echo bound: $(ls /sys/bus/platform/drivers/GHES | grep GHES) end");
         const [, bound = ""] = await machine.waitFor(/^bound: (.*)end$/m, 10_000, "the list of bound devices", mark);
         expect(bound.trim().split(/\s+/).filter(Boolean).sort()).toEqual(probed.sources.flatMap(({ id, bound: yes }) => (yes ? [`GHES.${id}`] : [])).sort());
       } finally {
