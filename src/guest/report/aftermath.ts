@@ -1,12 +1,12 @@
 /**
  * What the Linux kernel prints about a record after its report: pages taken out of use, errors nobody handles, records
- * its drivers refuse, its death (drivers/acpi/apei/ghes.c, ghes_helpers.c, mm/memory-failure.c and pcie/aer.c behaviour).
+ * its drivers refuse (drivers/acpi/apei/ghes.c, ghes_helpers.c, mm/memory-failure.c and pcie/aer.c behaviour).
  *
  * Bytes beyond those given read as zero, as in the report.
  */
 import type { NotificationName } from "../../acpi/notification.ts";
 import { BLOCK_SEVERITY, ErrorDataEntryHeader, ErrorStatusBlockHeader } from "../../acpi/status-block.ts";
-import { ArmErrorInfo, ArmProcessor, armProcessor } from "../../cper/sections/arm-processor.ts";
+import { ArmContext, ArmErrorInfo, ArmProcessor, armProcessor } from "../../cper/sections/arm-processor.ts";
 import { CxlGeneralMedia, cxlDram, cxlGeneralMedia, cxlMemoryModule } from "../../cper/sections/cxl-event.ts";
 import { CXL_AGENT_TYPE, CxlProtocol, CxlRasCapability, cxlProtocol } from "../../cper/sections/cxl-protocol.ts";
 import { PlatformMemory, platformMemory } from "../../cper/sections/memory.ts";
@@ -32,9 +32,6 @@ export interface AftermathOptions {
 /** Stands for what depends on the state the kernel is in, such as what a page was used for. */
 export const ANYTHING = "…";
 
-/** What a kernel prints when a record is fatal. */
-export const PANIC_LINE = "Kernel panic - not syncing: GHES: Fatal hardware error";
-
 const PAGE_SHIFT = 12n;
 const { recoverable, fatal, corrected } = BLOCK_SEVERITY;
 
@@ -47,7 +44,7 @@ export function unhandledProcessorError(type: number): string {
 
 /**
  * The lines for one block, in the order of its entries; some come later than others, from work that was queued.
- * Empty for a block that is empty or no valid one.
+ * Empty for a block that is empty or no valid one, and for one the kernel dies of.
  */
 export function linuxAftermath(block: Uint8Array, options: AftermathOptions = {}): string[] {
   const header = new View(new Memory(block), ErrorStatusBlockHeader, 0);
@@ -55,7 +52,7 @@ export function linuxAftermath(block: Uint8Array, options: AftermathOptions = {}
   const entries = walkEntries(block);
   if (!entries) return [];
   const severity = header.number("errorSeverity");
-  if (severity === fatal || severity > LEAST_SEVERITY) return [PANIC_LINE];
+  if (severity === fatal || severity > LEAST_SEVERITY) return [];
   const made = new Aftermath(severity, options);
   for (const { at, header: size, length } of entries) made.entry(new View(new Memory(block), ErrorDataEntryHeader, at), at + size, length);
   return made.finished();
@@ -132,8 +129,18 @@ const processorError: Handler = (made, entry, at, length) => {
     );
     return;
   }
-  if (!made.isRecoverable(entry)) return;
   const body = new View(entry.memory, ArmProcessor, at);
+  if (made.traits.checksLengths) {
+    const sectionLength = body.number("sectionLength");
+    if (sectionLength < partsLength(body)) {
+      made.lines.push(
+        `[Firmware Bug]: section length: ${sectionLength | 0}`,
+        "[Firmware Bug]: section length is too small",
+        "[Firmware Bug]: firmware-generated error record is incorrect",
+      );
+    }
+  }
+  if (!made.isRecoverable(entry)) return;
   let next = body.end;
   let left = length - (body.end - at);
   for (let i = 0; i < body.number("errorInfoCount"); i++) {
@@ -147,6 +154,15 @@ const processorError: Handler = (made, entry, at, length) => {
     next += size;
   }
 };
+/** Bytes of the structures in a processor section, contexts without padding. */
+function partsLength(body: View<typeof ArmProcessor>): number {
+  let end = body.end + body.number("errorInfoCount") * extentOf(ArmErrorInfo);
+  for (let i = 0; i < body.number("contextCount"); i++) {
+    const context = new View(body.memory, ArmContext, end);
+    end = context.end + context.number("arraySize");
+  }
+  return end - body.at;
+}
 /** Bit of the type byte. */
 const CACHE = 1 << 1;
 
