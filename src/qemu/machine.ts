@@ -45,6 +45,14 @@ const START = 20_000;
 const LOOK = 40;
 const LAST_LINES = 15;
 
+/** A function as QEMU lists it, with those behind it. */
+interface PciDevice {
+  readonly bus: number;
+  readonly slot: number;
+  readonly function: number;
+  readonly pci_bridge?: { readonly devices?: readonly PciDevice[] };
+}
+
 /** The guest did not get where it was awaited. */
 export class GuestError extends UsageError {}
 
@@ -215,6 +223,15 @@ export class RealMachine {
     const found = await search("/machine", 3);
     if (found === undefined) throw new UsageError(`QEMU has no ${this.platform.interruptController[0]}`);
     return found;
+  }
+
+  /** The PCI functions of the machine, named as in `0000:00:1f.0`. */
+  async pciFunctions(): Promise<ReadonlySet<string>> {
+    const hex = (value: number) => value.toString(16).padStart(2, "0");
+    const names = (devices: readonly PciDevice[]): string[] =>
+      devices.flatMap(({ bus, slot, function: number, pci_bridge: bridge }) => [`0000:${hex(bus)}:${hex(slot)}.${number}`, ...names(bridge?.devices ?? [])]);
+    const buses = (await this.qmp.execute("query-pci")) as readonly { readonly devices: readonly PciDevice[] }[];
+    return new Set(buses.flatMap(({ devices }) => names(devices)));
   }
 
   /** End QEMU, whatever it does, and remove its files. */

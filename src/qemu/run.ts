@@ -4,6 +4,7 @@ import type { NotificationName } from "../acpi/notification.ts";
 import { ErrorStatusBlockHeader } from "../acpi/status-block.ts";
 import { probeHest } from "../guest/hest-probe.ts";
 import { PANIC_OVER_RECORD } from "../guest/kernel.ts";
+import { type AftermathOptions, linuxAftermath } from "../guest/report/aftermath.ts";
 import { linuxReport, QEMU_MEMORY_DEVICES } from "../guest/report/report.ts";
 import { ErrorSourceDevice } from "../host/error-source.ts";
 import { decide, type ErrorAddress, type HostError, type MonitorPolicy } from "../host/monitor.ts";
@@ -21,7 +22,7 @@ import { compareBootErrors } from "./boot-errors.ts";
 import { errorDeviceOf, eventDeviceTable } from "./event-device.ts";
 import { realHandOff } from "./hand-off.ts";
 import { GUEST_SAYS, printFile } from "./initramfs.ts";
-import { type Comparison, compareLines, differ, isLastWord, isReport, isTableLine, type KernelName, kernelOf, plainLines } from "./kernel-log.ts";
+import { type Comparison, compareLines, differ, isAftermath, isLastWord, isReport, isTableLine, type KernelName, kernelOf, plainLines } from "./kernel-log.ts";
 import { ConnectionLost } from "./lines.ts";
 import { GuestError, type RealMachine } from "./machine.ts";
 import { eventName, notForReal, whyNot } from "./not-for-real.ts";
@@ -164,6 +165,7 @@ class RealRun {
   readonly #region: Uint8Array | undefined;
   readonly #writtenBefore: Written[] = [];
   #device!: ErrorSourceDevice;
+  #surroundings: Pick<AftermathOptions, "isMemory" | "hasFunction"> = {};
   #subjects: readonly Subject[] = [];
   #bound: ReadonlySet<number> = new Set();
   #handedOff = false;
@@ -207,6 +209,7 @@ class RealRun {
     const upTo = this.#machine.output.length;
     const boot = this.#compareBoot(hasSources);
     if (hasSources) await this.#handOff();
+    await this.#lookAround();
     this.#skipped.push(...notForReal(this.#scenario, this.#options.platform));
     for (const moment of [...this.#scenario.events].sort((a, b) => a.at - b.at)) {
       if (this.#ended || !this.#machine.running) break;
@@ -249,6 +252,16 @@ class RealRun {
   }
 
   // ---- the guest has started ----
+
+  /** What of the machine decides what the kernel makes of records. */
+  async #lookAround(): Promise<void> {
+    const functions = await this.#machine.pciFunctions();
+    const { regions } = this.#machine.memory;
+    this.#surroundings = {
+      isMemory: (address) => regions.some(({ start, length }) => address >= start && address < start + length),
+      hasFunction: (name) => functions.has(name),
+    };
+  }
 
   #compareBoot(hasSources: boolean): Comparison[] {
     const lines = plainLines(this.#machine.output);
@@ -449,13 +462,15 @@ class RealRun {
           ...(blockLength !== undefined && { blockLength }),
         })
       : [];
+    const after = seen ? linuxAftermath(block, { version: this.#kernel.version, notification: type, source, ...this.#surroundings }) : [];
     const fatal = seen && isFatal(block);
     if (fatal) {
       predicted.push(PANIC_OVER_RECORD);
       this.#lastWords = predicted.map((line) => `<0>${line}`);
     }
-    const acknowledgedAfter = await this.#watch(source, written, seen, fatal, predicted.length, mark);
-    const printed = plainLines(this.#machine.output.slice(mark)).filter(isLastWord);
+    const acknowledgedAfter = await this.#watch(source, written, seen, fatal, predicted.length + after.length, mark);
+    const said = plainLines(this.#machine.output.slice(mark));
+    const printed = said.filter(isLastWord);
     this.#reports += new Set(printed.flatMap((line) => /^\{([0-9]+)\}/.exec(line)?.[1] ?? [])).size;
     // What no driver reads does not count for the kernel's limits.
     if (seen) this.#writtenBefore.push({ at: Date.now(), corrected: isCorrected(block), bytes: String(block) });
@@ -463,7 +478,8 @@ class RealRun {
       title: `source ${source}, ${block.length} bytes`,
       source,
       block,
-      lines: compareLines(predicted, printed),
+      // What it made of the record is said when it is done, in any order.
+      lines: [...compareLines(predicted, printed), ...compareLines([...after].sort(), said.filter(isAftermath).sort())],
       // A kernel that dies over a record acknowledges nothing.
       expectedToBeSeen: seen && !fatal,
       ...(acknowledgedAfter !== undefined && !fatal && { acknowledgedAfter }),
@@ -516,7 +532,10 @@ class RealRun {
         `source ${source} is not acknowledged${seen ? ` within ${this.#patience.acknowledge / 1000} s` : ", as predicted"}`,
         seen,
       );
-    await this.#machine.poll(() => (plainLines(this.#machine.output.slice(mark)).filter(isReport).length >= lines ? true : undefined), seen ? REPORT : 0);
+    await this.#machine.poll(
+      () => (plainLines(this.#machine.output.slice(mark)).filter((line) => isReport(line) || isAftermath(line)).length >= lines ? true : undefined),
+      seen ? REPORT : 0,
+    );
     await sleep(SETTLE);
     return after;
   }
