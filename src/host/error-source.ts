@@ -180,6 +180,18 @@ export class ErrorSourceDevice {
     return written;
   }
 
+  /** The machine is reset: what waits was meant for a guest that is gone. Every record given up is counted as dropped. */
+  reset(): void {
+    for (const [id, state] of this.state) {
+      const given = state.queue.splice(0);
+      state.account.waiting -= given.length;
+      state.account.dropped += given.length;
+      state.lost = 0;
+      if (given.length > 0)
+        this.#tell("dropped", id, `source ${id}: ${given.length} waited for a guest that is gone: given up (${state.account.dropped} dropped so far)`);
+    }
+  }
+
   /** Whether a source's previous record is out of the way; undefined when the source cannot be found. */
   isFree(id: number): boolean | undefined {
     const location = this.#locate(id);

@@ -11,4 +11,5 @@ export * from "./memory-record.ts";
 export * from "./mmio.ts";
 export * from "./monitor.ts";
 export * from "./notification.ts";
+export * from "./poisoned-pages.ts";
 export * from "./shared-memory.ts";

@@ -38,7 +38,7 @@ export interface NotificationKind {
 
 /** The twelve types of ACPI 6.5 table 18.14. */
 export const NOTIFICATION_KIND: Readonly<Record<NotificationName, NotificationKind>> = {
-  polled: { arrival: "nextPoll", maskedBy: "interrupts", needs: ["pollInterval"], words: "the guest's timer looks at the block" },
+  polled: { arrival: "nextPoll", maskedBy: "interrupts", needs: ["pollInterval"], words: "a timer looks at the block" },
   externalInterrupt: { arrival: "now", maskedBy: "interrupts", needs: ["interruptRoute"], words: "an interrupt of its own" },
   localInterrupt: { arrival: "now", maskedBy: "interrupts", needs: ["x86", "localVector"], words: "a local interrupt" },
   sci: { arrival: "now", maskedBy: "interrupts", needs: ["sciHandler", "hedDevice"], words: "the system control interrupt" },

@@ -76,6 +76,10 @@ export class PlatformDevices {
     return this.#store?.bytes;
   }
 
+  reset(): void {
+    this.#store?.reset();
+  }
+
   /** The guest finds the tables and starts its drivers. @param kernel whose log their messages go to. */
   start(found: readonly OsTable[], kernel: GuestKernel): void {
     const table = (signature: string) => found.find((candidate) => candidate.signature === signature);

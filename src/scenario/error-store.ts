@@ -71,19 +71,24 @@ export class StoreDevice {
   readonly bytes: Uint8Array;
   readonly table: Uint8Array;
   readonly mappings: readonly Mapping[];
+  readonly #device: ErstDevice;
 
   /** @param bytes of the store. @param base where the guest finds its registers. @throws UsageError for bytes that are no store. */
   constructor(bytes: Uint8Array, base: bigint) {
     this.bytes = bytes.slice();
     const buffer = base + BUFFER_OFFSET;
-    const device = new ErstDevice(new ErstStorage(new MemoryBackend(this.bytes), { repair: false }), buffer);
+    this.#device = new ErstDevice(new ErstStorage(new MemoryBackend(this.bytes), { repair: false }), buffer);
     this.table = qemuErst(base);
     this.mappings = [
-      { start: base, device: device.registers },
-      { start: buffer, device: device.exchange },
+      { start: base, device: this.#device.registers },
+      { start: buffer, device: this.#device.exchange },
     ];
   }
 
+  /** The machine is reset; what is stored stays. */
+  reset(): void {
+    this.#device.reset();
+  }
   /** The driver of a kernel that has this device alone. */
   driver(): ErstDriver {
     return new ErstDriver({ memory: new MemoryWithDevices(new SparseMemory([]), this.mappings) }, this.table);

@@ -75,8 +75,8 @@ export class Exceptions {
       this.#say("hardware", this.#firmware, this.#enter(processor, error, situation, "EL3", first, decision), routing);
       for (const reason of rest) stage.say(this.#firmware, undefined, "decision", reason);
     } else for (const reason of [routing!, ...rest]) stage.say("hardware", undefined, "decision", reason);
-    stage.say("hardware", undefined, "attribution", `${whose}${decision.belongsToIsCertain ? "" : " (not certain)"}`, {
-      data: { belongsTo: decision.belongsTo },
+    stage.say("hardware", undefined, "attribution", `${decision.belongsToIsCertain ? "" : "perhaps "}an error of ${decision.belongsTo}: ${whose}`, {
+      data: { belongsTo: decision.belongsTo, certain: decision.belongsToIsCertain },
     });
     if (decision.takenBy === "EL3") this.#judge(error, situation);
     const source = decision.takenBy === "EL3" ? this.#record(error, decision, met) : undefined;
@@ -89,7 +89,8 @@ export class Exceptions {
     return {
       interrupted: state.level ?? "EL0",
       error: error.exception === "sea" ? "synchronous" : "asynchronous",
-      masked: state.serrorMasked === true,
+      // Taking an interrupt masks SErrors; EL0 takes none.
+      masked: state.serrorMasked === true || (error.enteredFrom !== undefined && state.level !== undefined && state.level !== "EL0"),
       synchronized: error.synchronizedBy ?? "no",
       osUsesIesb: this.#stage.guest.iesb !== false,
       ...{ ea, amo, tge, tea, vhe },
@@ -130,7 +131,8 @@ export class Exceptions {
       esr,
       ...(abort && { far: error.virtualAddress === undefined ? { unknown: "FnV tells that it is not known" } : { address: BigInt(error.virtualAddress) } }),
     });
-    return { injection, returnsTo: article(returnsTo), esr };
+    // Where the ERET of EL3 leads is the firmware's choice.
+    return { injection, returnsTo: `${target === "EL3" ? "" : "ERET goes back to "}${article(returnsTo)}`, esr };
   }
   #say(from: Lane, to: Lane, { injection, returnsTo }: Taken, why?: string): void {
     this.#stage.say(
@@ -184,7 +186,7 @@ export class Exceptions {
         const taken = this.#enter(stage.processor(vcpu), error, situation, at, this.#syndrome(error, situation, at), decision);
         if (how === "emulated") stage.say(firmware, undefined, "firmware", decision.firmware.slice(1).join("; "));
         this.#say(actor, this.#laneOf(at), taken);
-        this.#taken(vcpu, error, situation, at, taken.esr);
+        this.#taken(vcpu, error, situation, decision, taken.esr);
         break;
       }
       case "deferred": {
@@ -248,7 +250,7 @@ export class Exceptions {
   }
 
   /** Software has the exception: what it makes of it. */
-  #taken(vcpu: number, error: ProcessorErrorEvent, { interrupted }: Situation, at: TargetLevel, esr: bigint): void {
+  #taken(vcpu: number, error: ProcessorErrorEvent, { interrupted }: Situation, { at, takenBy }: Delivery, esr: bigint): void {
     const stage = this.#stage;
     const { state } = stage.processor(vcpu);
     if (this.#laneOf(at) === "guest") {
@@ -266,6 +268,7 @@ export class Exceptions {
       this.#toMonitor({
         vcpu,
         esr: hexNumber(esr),
+        claimedByHost: takenBy === "EL3" && error.record !== undefined,
         ...(error.virtualAddress !== undefined && { guestVirtualAddress: error.virtualAddress }),
         ...(error.physicalAddress !== undefined && { guestPhysicalAddress: error.physicalAddress }),
       });
@@ -413,14 +416,14 @@ export class Exceptions {
       thread,
     );
     if (by === "monitor") this.#answer(result);
-    for (const injection of result.injections) this.#injected(vcpu, injection);
     for (const misuse of result.misuse) stage.say("monitor", undefined, "misuse", `programming error: ${misuse}`, { bad: true });
     for (const consequence of result.consequences) stage.say("kernel", undefined, "consequence", consequence);
+    for (const injection of result.injections) this.#injected(vcpu, injection);
     stage.processor(vcpu).returnFromException();
   }
   #answer({ result, rule }: SetEventsResult): void {
     const bad = result !== 0;
-    this.#stage.say("kernel", "monitor", "returned", `${bad ? `-${ERRNO_NAMES[-result] ?? -result}` : "0"}: ${rule}`, { ...(bad && { bad: true }) });
+    this.#stage.say("kernel", "monitor", "returned", bad ? `-${ERRNO_NAMES[-result] ?? -result}: ${rule}` : "0", { ...(bad && { bad: true }) });
   }
   #injected(vcpu: number, injection: Injection): void {
     const stage = this.#stage;

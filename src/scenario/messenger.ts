@@ -34,7 +34,13 @@ export class Messenger {
   constructor(stage: Stage, serror: (vcpu: number) => void) {
     this.#stage = stage;
     this.#serror = serror;
-    for (const { source, milliseconds } of stage.kernel.timers) this.#poll(source, milliseconds, milliseconds);
+    this.startTimers();
+  }
+
+  /** The kernel that has just booted looks at its polled sources from now on. */
+  startTimers(): void {
+    const { agenda, kernel } = this.#stage;
+    for (const { source, milliseconds } of kernel.timers) this.#poll(source, milliseconds, agenda.now + milliseconds);
   }
 
   /** Whether the guest was given an abort since the last call. */
@@ -66,7 +72,7 @@ export class Messenger {
     this.#notice = notice;
     const raised = controller.raise(subject, vcpu);
     if (raised.state === "pending" && raised.until === "unmasked") stage.say("controller", undefined, "pending", `${stage.unit} ${vcpu} masks it: it waits`);
-    if (raised.state === "pending" && raised.until === "nextPoll") stage.say("controller", undefined, "pending", "the guest's next poll will find it");
+    if (raised.state === "pending" && raised.until === "nextPoll") stage.say("controller", undefined, "pending", "the next poll will find it");
     if (raised.state === "undeliverable")
       stage.say(
         "controller",
@@ -176,7 +182,7 @@ export class Messenger {
   #poll(source: number, milliseconds: number, at: number): void {
     const { agenda, kernel } = this.#stage;
     agenda.schedule(at, () => {
-      if (kernel.panicked) return;
+      if (kernel.panicked || kernel !== this.#stage.kernel) return;
       this.#controllers.get("polled")?.release({ source });
       // The timer runs for ever: it is followed only as long as something else is going to happen.
       if (!agenda.isEmpty || this.#controllers.get("polled")?.counts.pending) this.#poll(source, milliseconds, at + milliseconds);

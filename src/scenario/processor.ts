@@ -111,13 +111,13 @@ export function kvmMachine(choice: KvmChoice = {}): { readonly machine: KvmMachi
   return { machine, enable };
 }
 
-/** Every register an injection sets, in one line. @param returnsTo where the final ERET goes. */
-export const injectionWords = (injection: Injection, returnsTo = "the interrupted instruction"): string =>
+/** Every register an injection sets, in one line. @param returnsTo what ELR holds, in words. */
+export const injectionWords = (injection: Injection, returnsTo = "ERET goes back to the interrupted instruction"): string =>
   injection.registers
     .filter(({ register }) => register !== "PSTATE")
     .map(({ register, value, words }) => {
       if (value === undefined) return `${register} ${words.includes("FnV tells") ? "not valid (FnV)" : "not known"}`;
-      const note = register === "PC" ? words : register.startsWith("ELR_") ? `ERET goes back to ${returnsTo}` : undefined;
+      const note = register === "PC" ? words : register.startsWith("ELR_") ? returnsTo : undefined;
       return `${register} ${hexNumber(value)}${note === undefined ? "" : ` (${note})`}`;
     })
     .join(", ");

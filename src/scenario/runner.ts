@@ -55,6 +55,9 @@ export function runScenario(scenario: Scenario, outside: Outside = {}): RunResul
   return new Run(scenario, outside).go();
 }
 
+/** How an exit for an abort is answered. */
+type Answering = Pick<Notice, "answer" | "thread">;
+
 class Run {
   readonly #stage: Stage;
   readonly #messenger: Messenger;
@@ -68,10 +71,11 @@ class Run {
   }
 
   go(): RunResult {
-    const { agenda, scenario, device, kernel, platform, timeline, records } = this.#stage;
+    const { agenda, scenario, device, platform, timeline, records } = this.#stage;
     for (const moment of scenario.events) agenda.schedule(moment.at, () => this.#happen(moment));
     const last = Math.max(0, ...scenario.events.map(({ at }) => at));
     agenda.run(scenario.until ?? last + AFTERMATH, () => this.#stage.ended);
+    const { kernel } = this.#stage;
     return {
       name: scenario.name,
       ...(scenario.about !== undefined && { about: scenario.about }),
@@ -95,6 +99,11 @@ class Run {
   // ---- things happen ----
 
   #happen(moment: Moment): void {
+    if (moment.reset) {
+      this.#stage.reset();
+      this.#messenger.startTimers();
+      return;
+    }
     if (this.#stage.kernel.panicked) {
       this.#say("guest", undefined, "ignored", "the kernel has panicked: what happens now reaches nobody", { bad: true });
       return;
@@ -141,7 +150,7 @@ class Run {
   }
 
   /** @param noticed that the processor took it to EL2 was said already. */
-  #seaExit({ esr: given, vcpu = 0, claimedByHost = false, answeredOn, ...where }: NonNullable<Moment["seaExit"]>, noticed = false): void {
+  #seaExit({ esr: given, vcpu = 0, claimedByHost = false, answeredOn, answeredWith, ...where }: NonNullable<Moment["seaExit"]>, noticed = false): void {
     const processor = this.#stage.processor(vcpu);
     const virtual = big(where.guestVirtualAddress);
     const physical = big(where.guestPhysicalAddress);
@@ -160,7 +169,7 @@ class Run {
     const { address, fetch } = exit;
     this.#say("kernel", "monitor", "seaExit", `KVM_EXIT_ARM_SEA on vCPU ${vcpu}${addressWords(address)}`, { data: { esr: hexNumber(exit.esr) } });
     this.#messenger.takeAnswered();
-    this.#handle({ kind: "seaExit", address, fetch }, vcpu, answeredOn);
+    this.#handle({ kind: "seaExit", address, fetch }, vcpu, { thread: answeredOn, answer: answeredWith ?? (fetch ? "instruction" : "data") });
     const waits = [...this.#stage.device.state.values()].some(({ queue }) => queue.length > 0);
     if (waits || this.#stage.ended) return;
     // The vCPU runs again: without an answer it is back at the same access.
@@ -190,7 +199,7 @@ class Run {
     for (let i = 0; i < (event.times ?? 1); i++) this.#handle({ kind: "record", block, source: event.source, notification: event.notification }, 0);
   }
 
-  #handle(error: HostError, vcpu: number, thread?: string): void {
+  #handle(error: HostError, vcpu: number, answering: Answering = {}): void {
     const { state } = this.#stage.processor(vcpu);
     const decision = decide(this.#stage.policy, error, {
       ras: this.#stage.scenario.machine?.ras !== false,
@@ -201,19 +210,19 @@ class Run {
     });
     for (const message of decision.messages) this.#say("monitor", undefined, "message", message, { bad: true });
     for (const consequence of decision.consequences) this.#say("monitor", undefined, "consequence", consequence);
-    if (decision.record) this.#record(decision, error, vcpu, thread);
+    if (decision.poisoned !== undefined) this.#stage.poisoned.add(decision.poisoned);
+    if (decision.record) this.#record(decision, error, vcpu, answering);
     if (decision.machineCheck) this.#machineCheck(decision.machineCheck, vcpu);
     if (decision.end) this.#end(decision.end);
   }
 
-  #record(decision: Decision, error: HostError, vcpu: number, thread: string | undefined): void {
+  #record(decision: Decision, error: HostError, vcpu: number, answering: Answering): void {
     const { source, block } = decision.record!;
     const notice: Notice = {
       vcpu,
       notification: decision.notification,
       faultAddress: decision.faultAddress,
-      answer: error.kind !== "seaExit" ? undefined : error.fetch ? "instruction" : "data",
-      thread,
+      ...answering,
     };
     const required = error.kind === "seaExit" || (error.kind === "sigbus" && error.code === "actionRequired");
     const outcome = this.#stage.device.record(source, block, notice);

@@ -60,7 +60,7 @@ export const FIRMWARE_WORDS: Readonly<Record<FirmwareTry, string>> = {
   interruptOrPolling: "wants to tell by interrupt or polling",
 };
 export const MONITOR_WORDS: Readonly<Record<MonitorAction["does"], string>> = {
-  useOwnSyndrome: "makes a syndrome for the guest from what is known",
+  useOwnSyndrome: "wants a syndrome of its own for the guest",
   reuseHostSyndrome: "wants to hand the host's syndrome to the guest",
   runGuestFirmware: "wants guest firmware to handle the error",
   injectVirtualSError: "wants to inject a virtual SError",

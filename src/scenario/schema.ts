@@ -170,6 +170,8 @@ export interface SeaExitEvent {
   readonly claimedByHost?: boolean;
   /** Name of the thread that answers; default: the vCPU's own, `vcpu0` and so on. */
   readonly answeredOn?: string;
+  /** Class of the abort it is answered with; default: that of the exit. */
+  readonly answeredWith?: "data" | "instruction";
   readonly vcpu?: number;
 }
 export interface SectionContent<Severity = string> {
@@ -209,6 +211,8 @@ export interface Moment {
   readonly erst?: StoreEvent;
   /** The guest's kernel is made to crash. */
   readonly crash?: true;
+  /** The machine is reset: lost pages are replaced, and everything starts again. */
+  readonly reset?: true;
   readonly vcpu?: VcpuState & { readonly id?: number };
   readonly processorError?: ProcessorErrorEvent;
   readonly esb?: { readonly vcpu?: number };
@@ -411,6 +415,7 @@ const events: Readonly<Record<string, Schema>> = {
     guestVirtualAddress: number64("Given when the syndrome does not say it is invalid"),
     claimedByHost: boolean("The host's own firmware has a record for it"),
     answeredOn: { type: "string", maxLength: 40, description: "Thread that answers; default: the vCPU's own, vcpu0 and so on" },
+    answeredWith: oneOf("Class of the abort it is answered with; default: that of the exit", ["data", "instruction"]),
     vcpu: integer("The vCPU that left"),
   }),
   record,
@@ -429,6 +434,7 @@ const events: Readonly<Record<string, Schema>> = {
     ["operation", "id"],
   ),
   crash: { const: true, description: "The guest's kernel is made to crash (magic SysRq c)" },
+  reset: { const: true, description: "The machine is reset: pages that were lost are replaced, and everything starts again" },
   vcpu: object("A vCPU changes its state", { id: integer("Which"), ...vcpuFields }),
   ...arm64Events(record),
   guest,

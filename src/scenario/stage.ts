@@ -3,9 +3,10 @@ import { type ErrorStatusBlock, parseErrorStatusBlock } from "../acpi/status-blo
 import { sectionTypes } from "../cper/registry.ts";
 import { type GuestEvent, GuestKernel, type GuestStep } from "../guest/kernel.ts";
 import type { InjectedError } from "../host/einj-device.ts";
-import { ErrorSourceDevice, type SourceEvent } from "../host/error-source.ts";
+import { ErrorSourceDevice, type Locate, type SourceEvent } from "../host/error-source.ts";
 import type { MonitorPolicy } from "../host/monitor.ts";
 import { NEED, type Need, type Subject } from "../host/notification.ts";
+import { PoisonedPages } from "../host/poisoned-pages.ts";
 import { hexNumber, UsageError } from "../layout/index.ts";
 import type { GuestMemory } from "../machine/memory.ts";
 import { Agenda } from "./agenda.ts";
@@ -14,7 +15,7 @@ import { policyOf } from "./machine.ts";
 import type { Outside } from "./outside.ts";
 import { kvmMachine, Processor } from "./processor.ts";
 import type { GuestChoice, Scenario } from "./schema.ts";
-import { startMachine } from "./start.ts";
+import { type BroughtUp, buildMachine } from "./start.ts";
 import { type Lane, Timeline, type TimelineEntry } from "./timeline.ts";
 
 /** A record as the guest read it. */
@@ -24,6 +25,7 @@ export interface ReadRecord {
   readonly block: ErrorStatusBlock;
 }
 
+const PAGE_SHIFT = 12n;
 const WRITES: ReadonlySet<GuestStep> = new Set(["cleared", "acknowledged"]);
 const BAD: ReadonlySet<GuestStep> = new Set(["panic", "fault", "killed", "withheld"]);
 
@@ -36,10 +38,14 @@ export class Stage {
   readonly memory: GuestMemory;
   readonly platform: PlatformDevices;
   readonly device: ErrorSourceDevice;
-  readonly kernel: GuestKernel;
-  /** The monitor knows where its sources are. */
-  readonly handedOff: boolean;
-  readonly subjects: readonly Subject[];
+  kernel!: GuestKernel;
+  /** The sources the monitor knows. */
+  subjects: readonly Subject[] = [];
+  /** Pages of guest RAM the host has lost. */
+  readonly poisoned = new PoisonedPages();
+  readonly #ram: GuestMemory;
+  readonly #bringUp: () => BroughtUp;
+  #locate: Locate | undefined;
   /** There is no monitor: firmware at EL3 stands in its place. */
   readonly physical: boolean;
   readonly vcpus: readonly Processor[];
@@ -64,18 +70,27 @@ export class Stage {
     if (late) misuses.push(...kvm.enable());
     for (const misuse of misuses) this.say("monitor", undefined, "misuse", `programming error: ${misuse}`, { bad: true });
 
-    const { rsdpAddress, tables, platform, memory, hostMemory, locate, subjects } = startMachine(scenario, this.policy, this.timeline, inject, outside);
+    const { platform, ram, memory, hostMemory, bringUp } = buildMachine(scenario, this.policy, this.timeline, inject, outside);
     this.platform = platform;
     this.memory = memory;
-    this.subjects = subjects;
-    this.handedOff = locate !== undefined;
+    this.#ram = ram;
+    this.#bringUp = bringUp;
     this.device = new ErrorSourceDevice({
       memory: hostMemory,
-      locate: locate ?? (() => ({ message: "there are no error sources" })),
+      locate: (id) => this.#locate?.(id) ?? { message: "there are no error sources" },
       policy: this.policy.recording,
       report: (event) => this.#deviceSays(event),
     });
-    const has = this.has;
+    this.#start();
+  }
+
+  /** Firmware or monitor bring the machine up, and a kernel boots. */
+  #start(): void {
+    const { memory, platform, has } = this;
+    const { machine = {} } = this.scenario;
+    const { rsdpAddress, tables, locate, subjects } = this.#bringUp();
+    this.subjects = subjects;
+    this.#locate = locate;
     this.kernel = new GuestKernel(
       { memory, io: memory },
       {
@@ -96,6 +111,23 @@ export class Stage {
     );
     if (rsdpAddress !== undefined) this.kernel.boot(rsdpAddress);
     platform.start(tables, this.kernel);
+  }
+
+  /** The machine is reset: RAM keeps what it holds but for the pages that were lost, and everything starts again. */
+  reset(): void {
+    this.say("monitor", "guest", "reset", "the machine is reset");
+    for (const page of this.poisoned.replace(this.#ram))
+      this.say("monitor", "memory", "replaced", `page ${hexNumber(page >> PAGE_SHIFT)} gets fresh memory in place of what was lost: it reads as zero`, {
+        data: { address: hexNumber(page) },
+      });
+    this.device.reset();
+    this.platform.reset();
+    this.#start();
+  }
+
+  /** The monitor knows where its sources are. */
+  get handedOff(): boolean {
+    return this.#locate !== undefined;
   }
 
   say(from: Lane, to: Lane | undefined, what: string, text: string, more?: Pick<TimelineEntry, "data" | "bad">): void {

@@ -20,14 +20,19 @@ import type { MachineChoice, Scenario } from "./schema.ts";
 import type { Timeline } from "./timeline.ts";
 
 export interface Started {
+  readonly platform: PlatformDevices;
+  readonly ram: GuestMemory;
+  readonly memory: GuestMemory;
+  /** The same as the monitor reaches it. */
+  readonly hostMemory: GuestMemory;
+  /** From power-on or reset to where the guest's kernel starts. */
+  bringUp(): BroughtUp;
+}
+export interface BroughtUp {
   /** Where the guest finds the root pointer; absent when there is no ACPI. */
   readonly rsdpAddress?: bigint;
   /** The tables the guest finds. */
   readonly tables: readonly OsTable[];
-  readonly platform: PlatformDevices;
-  readonly memory: GuestMemory;
-  /** The same as the monitor reaches it. */
-  readonly hostMemory: GuestMemory;
   /** Absent when the monitor does not know where its sources are. */
   readonly locate?: Locate;
   /** The sources the monitor knows, with their notifications. */
@@ -45,8 +50,8 @@ interface Start {
   readonly placements: ReadonlyMap<string, bigint>;
 }
 
-/** Build the machine, and bring it to where the guest's kernel starts and the monitor knows its sources. @throws UsageError, EncodeError */
-export function startMachine(scenario: Scenario, policy: MonitorPolicy, timeline: Timeline, inject: (error: InjectedError) => void, outside: Outside): Started {
+/** Build the machine. @throws UsageError, EncodeError */
+export function buildMachine(scenario: Scenario, policy: MonitorPolicy, timeline: Timeline, inject: (error: InjectedError) => void, outside: Outside): Started {
   const { machine = {} } = scenario;
   const board = machine.architecture === "x86" ? q35() : FIRMWARES[machine.firmware ?? "generic"].machine();
   const ram = new SparseMemory(board.ram);
@@ -58,7 +63,8 @@ export function startMachine(scenario: Scenario, policy: MonitorPolicy, timeline
   const bus = machine.architecture === "x86" ? platform.memory : new MemoryWithDevices(platform.memory, [{ start: 0n, device: FLASH }]);
   const hostMemory = policy.walk === "qemu" ? new OpenBus(bus, lost) : platform.memory;
   const start = { scenario, policy, timeline, board, ram, hostMemory, platform, placements };
-  return { platform, memory: platform.memory, hostMemory, subjects: [], ...(policy.handOff === "direct" ? startDirectly(start) : startFirmware(start)) };
+  const bringUp = () => ({ subjects: [], ...(policy.handOff === "direct" ? startDirectly(start) : startFirmware(start)) });
+  return { platform, ram, memory: platform.memory, hostMemory, bringUp };
 }
 
 /** The flash of QEMU's `virt` machine. Of the firmware in it no more is known here than that it is not zero; writes are commands to the chip. */

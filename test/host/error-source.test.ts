@@ -310,3 +310,13 @@ describe("one word for several sources", () => {
     expect(device.account(0)).toMatchObject({ submitted: 3, written: 1, refused: 1, overwritten: 1 });
   });
 });
+
+test("a reset gives up what waits, counted and told", () => {
+  const { device, events, memory, devices } = setUp(policy({ action: "queue", limit: 4, whenFull: "dropNewest" }));
+  for (const n of [1n, 2n, 3n]) device.record(0, recoverable(n << 12n));
+  device.reset();
+  expect(device.account(0)).toEqual({ submitted: 3, written: 1, waiting: 0, refused: 0, dropped: 2, merged: 0, overflowed: 0, overwritten: 0 });
+  expect(events.at(-1)).toMatchObject({ kind: "dropped", text: "source 0: 2 waited for a guest that is gone: given up (2 dropped so far)" });
+  take({ memory }, devices[0]!);
+  expect(device.service()).toEqual([]);
+});
