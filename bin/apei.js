@@ -43,6 +43,7 @@ load()
       get stdin() {
         return process.stdin;
       },
+      stdinFd: 0,
       stdout,
       stderr,
       env: process.env,

@@ -1,8 +1,8 @@
 /** Converting a batch of whole records, in this thread or in a worker. */
 import { RecordHeader } from "../cper/record.ts";
 import { recordWriter } from "../cper/record-json.ts";
-import { nextPiece } from "../cper/record-stream.ts";
-import { hexNumber, JsonSink, JsonWriter, type SectionRegistry } from "../layout/index.ts";
+import { nextPiece, soundRecordEnd } from "../cper/record-stream.ts";
+import { hexNumber, type JsonSink, JsonWriter, type SectionRegistry } from "../layout/index.ts";
 import { type Cell, COLUMNS, type Column, columnNamed, rowsOf } from "./fields.ts";
 import { compileWhere } from "./where.ts";
 
@@ -17,7 +17,7 @@ export interface Batch {
   readonly bytes: Uint8Array;
   /** Bytes from the start of the stream. */
   readonly offset: number;
-  /** Where in `bytes` each piece ends. */
+  /** Where in `bytes` each piece ends; valid until the next batch is made. */
   readonly ends: Uint32Array;
   /** The pieces that are junk or damaged, by number. */
   readonly odd: ReadonlyMap<number, { readonly kind: "record" | "junk"; readonly problem: string }>;
@@ -25,7 +25,7 @@ export interface Batch {
 
 /** What became of a batch. */
 export interface BatchResult {
-  /** Lines of NDJSON or CSV; empty for rows. */
+  /** Lines of NDJSON or CSV, in the memory of the sink; empty for rows. */
   readonly bytes: Uint8Array;
   /** Cells by column, for Parquet; undefined for lines. */
   readonly columns?: Cell[][];
@@ -60,19 +60,18 @@ export const csvHeader = (options: BatchOptions): string =>
     .join(",")}\n`;
 
 /**
- * Make a converter of batches. Junk becomes a line with `format` `raw` that holds its bytes.
- * @param reuse write every result into the same memory: valid only until the next call.
+ * Make a converter of batches. Junk becomes a line with `format` `raw` that holds its bytes. Lines are written into
+ * the sink that comes with a batch, over what was in it.
  * @throws UsageError for options that cannot be understood.
  */
-export function batchConverter(options: BatchOptions, registry: SectionRegistry, reuse = false): (batch: Batch) => BatchResult {
+export function batchConverter(options: BatchOptions, registry: SectionRegistry): (batch: Batch, sink: JsonSink) => BatchResult {
   const meets = compileWhere(options.where ?? [], registry);
   const columns = columnsOf(options);
   const write = recordWriter(registry, '{"format":"cper",');
-  const keep = reuse ? new JsonWriter(new JsonSink()) : undefined;
-  return ({ bytes, offset, ends, odd }) => {
-    const writer = keep ?? new JsonWriter(new JsonSink(columns ? 1 << 16 : bytes.length * 8));
+  return ({ bytes, offset, ends, odd }, sink) => {
+    const writer = new JsonWriter(sink);
     writer.input = bytes;
-    const { sink, view } = writer;
+    const { view } = writer;
     sink.at = 0;
     const cells: Cell[][] | undefined = options.format === "rows" ? columns!.map(() => []) : undefined;
     const problems: { offset: number; problem: string }[] = [];
@@ -112,51 +111,62 @@ export function batchConverter(options: BatchOptions, registry: SectionRegistry,
   };
 }
 
-/** Cuts a stream of chunks into batches of whole pieces. */
-export class Batcher {
-  #rest = new Uint8Array(0);
-  #offset: number;
-  readonly #size: number;
+/** Bytes of a piece of junk, at most: longer junk is several lines, cut at the same places however the stream arrives. */
+const LONGEST_JUNK = 1 << 16;
 
-  /** @param size bytes a batch should have at least. @param offset where the first chunk lies in the stream. */
-  constructor(size: number, offset = 0) {
-    this.#size = size;
+/** Cuts a stream into batches of whole pieces. The bytes are read into buffers of the caller's, which batches are views of. */
+export class Batcher {
+  /** What has arrived and belongs to no batch yet. */
+  #rest: Uint8Array = new Uint8Array(0);
+  #offset: number;
+  #ends = new Uint32Array(1 << 10);
+
+  /** @param offset where the first byte lies in the stream. */
+  constructor(offset = 0) {
     this.#offset = offset;
   }
 
-  /** Add a chunk; returns a batch when there is enough. */
-  add(chunk: Uint8Array): Batch | undefined {
-    if (this.#rest.length === 0) this.#rest = chunk.slice();
-    else {
-      const all = new Uint8Array(this.#rest.length + chunk.length);
-      all.set(this.#rest);
-      all.set(chunk, this.#rest.length);
-      this.#rest = all;
-    }
-    return this.#rest.length < this.#size ? undefined : this.#cut(false);
+  /**
+   * Begin a batch in a buffer: what is left of the stream so far is put at its start.
+   * @returns how many bytes that is: the next are read behind them. The buffer is too small when they fill it.
+   */
+  begin(buffer: Uint8Array): number {
+    buffer.set(this.#rest);
+    this.#rest = buffer.subarray(0, this.#rest.length);
+    return this.#rest.length;
   }
 
-  /** What is left when the stream has ended. */
-  rest(): Batch | undefined {
-    return this.#rest.length > 0 ? this.#cut(true) : undefined;
-  }
-
-  #cut(complete: boolean): Batch | undefined {
-    const all = this.#rest;
-    const ends: number[] = [];
+  /**
+   * End a batch: the whole pieces in the first `length` bytes of the buffer it was begun in.
+   * @param complete whether the stream ends there.
+   * @returns undefined when no piece is whole yet.
+   */
+  end(buffer: Uint8Array, length: number, complete: boolean): Batch | undefined {
+    const view = new DataView(buffer.buffer, buffer.byteOffset, length);
     const odd = new Map<number, { kind: "record" | "junk"; problem: string }>();
+    let ends = this.#ends;
+    let count = 0;
     let at = 0;
-    while (at < all.length) {
-      const { kind, end, problem } = nextPiece(all, at, all.length, complete);
-      if (kind === "more") break;
-      if (problem) odd.set(ends.length, { kind, problem });
-      ends.push(end);
+    while (at < length) {
+      let end = soundRecordEnd(view, at, length);
+      if (end < 0) {
+        const piece = nextPiece(buffer, at, length, complete, LONGEST_JUNK);
+        if (piece.kind === "more") break;
+        if (piece.problem) odd.set(count, { kind: piece.kind, problem: piece.problem });
+        end = piece.end;
+      }
+      if (count === ends.length) {
+        ends = new Uint32Array(count * 2);
+        ends.set(this.#ends);
+        this.#ends = ends;
+      }
+      ends[count++] = end;
       at = end;
     }
+    this.#rest = buffer.subarray(at, length);
     if (at === 0) return undefined;
-    const batch = { bytes: all.slice(0, at), offset: this.#offset, ends: Uint32Array.from(ends), odd };
+    const batch = { bytes: buffer.subarray(0, at), offset: this.#offset, ends: ends.subarray(0, count), odd };
     this.#offset += at;
-    this.#rest = all.slice(at);
     return batch;
   }
 }

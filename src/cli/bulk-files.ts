@@ -1,11 +1,12 @@
 /** `decode --ndjson` and its relatives: streams of records to lines or Parquet, in this thread or in several. */
-import { createReadStream } from "node:fs";
 import { open, rename, rm } from "node:fs/promises";
 import { Worker } from "node:worker_threads";
 import { type Batch, Batcher, type BatchOptions, type BatchResult, batchConverter, columnsOf, csvHeader } from "../bulk/batch.ts";
 import { encodeLine } from "../bulk/lines.ts";
 import type { Documents } from "../input/document.ts";
-import { EncodeError, hexNumber, UsageError } from "../layout/index.ts";
+import { EncodeError, hexNumber, JsonSink, UsageError } from "../layout/index.ts";
+import { openSource } from "./bulk-input.ts";
+import type { Task } from "./bulk-worker.ts";
 import { EXIT, type Io } from "./io.ts";
 import { registryWith } from "./section-modules.ts";
 
@@ -25,36 +26,59 @@ export interface BulkOptions {
   readonly out?: string | undefined;
 }
 
-const CHUNK = 1 << 18;
-const BATCH = 1 << 19;
+/** Bytes of a batch, unless a record is longer: with its text it fits into a processor's cache. */
+const BATCH = 1 << 17;
 /** Rows of one Parquet row group: what is held in memory at a time. */
 const ROW_GROUP = 50_000;
 
-/** The chunks of one input; errors name it. */
-async function* chunksOf(name: string, io: Io, from = 0): AsyncGenerator<Uint8Array> {
-  try {
-    if (name !== "-") yield* createReadStream(name, { highWaterMark: CHUNK, start: from }) as AsyncIterable<Uint8Array>;
-    else {
-      let skip = from;
-      for await (const chunk of io.stdin) {
-        if (skip < chunk.length) yield chunk.subarray(skip);
-        skip = Math.max(0, skip - chunk.length);
-      }
-    }
-  } catch (error) {
-    throw new UsageError(
-      `${name}: ${(error as NodeJS.ErrnoException).code === "ENOENT" ? "no such file" : error instanceof Error ? error.message : String(error)}`,
-    );
+/** A place for one batch on its way from the input to the output. */
+class Slot {
+  readonly number: number;
+  readonly #shared: boolean;
+  bytes: Uint8Array;
+
+  /** @param shared whether another thread converts it. */
+  constructor(number: number, shared: boolean) {
+    this.number = number;
+    this.#shared = shared;
+    this.bytes = this.#allocate(BATCH);
+  }
+  #allocate(size: number): Uint8Array {
+    return new Uint8Array(this.#shared ? new SharedArrayBuffer(size) : new ArrayBuffer(size));
+  }
+  /** Make room for a longer record; what is there stays. */
+  grow(): void {
+    const grown = this.#allocate(this.bytes.length * 2);
+    grown.set(this.bytes);
+    this.bytes = grown;
   }
 }
 
-/** Converts batches; results come back in the order in which the batches went in. */
+/** Converts batches. */
 interface Converter {
-  convert(batch: Batch): Promise<BatchResult>;
-  /** Batches that may be under way at once. */
-  readonly depth: number;
+  /** As many as may be under way at once. */
+  readonly slots: readonly Slot[];
+  convert(batch: Batch, slot: Slot): BatchResult | Promise<BatchResult>;
   close(): Promise<void>;
 }
+
+/** In this thread. */
+class Here implements Converter {
+  readonly slots = [new Slot(0, false)];
+  readonly #convert: ReturnType<typeof batchConverter>;
+  readonly #sink = new JsonSink();
+
+  constructor(convert: ReturnType<typeof batchConverter>) {
+    this.#convert = convert;
+  }
+  convert(batch: Batch): BatchResult {
+    return this.#convert(batch, this.#sink);
+  }
+  async close(): Promise<void> {}
+}
+
+/** Batches under way in each thread: one that is converted and one that is waiting. */
+const AHEAD = 2;
 
 interface Thread {
   readonly worker: Worker;
@@ -62,36 +86,37 @@ interface Thread {
   readonly waiting: { resolve: (result: BatchResult) => void; reject: (error: unknown) => void }[];
 }
 
+/** In other threads, which share the memory of the slots and of the text they write. */
 class Threads implements Converter {
-  readonly depth: number;
-  readonly #workers: readonly Thread[];
-  #next = 0;
+  readonly slots: readonly Slot[];
+  readonly #threads: readonly Thread[];
 
   constructor(jobs: number, options: BatchOptions, sections: readonly string[]) {
-    this.depth = jobs * 2;
-    this.#workers = Array.from({ length: jobs }, () => {
+    this.slots = Array.from({ length: jobs * AHEAD }, (_, i) => new Slot(i, true));
+    this.#threads = Array.from({ length: jobs }, () => {
       const worker = new Worker(new URL("./bulk-worker.js", import.meta.url), { workerData: { options, sections } });
-      const entry: Thread = { worker, waiting: [] };
-      worker.on("message", (result: BatchResult) => entry.waiting.shift()!.resolve(result));
+      const thread: Thread = { worker, waiting: [] };
+      worker.on("message", (result: BatchResult) => thread.waiting.shift()!.resolve(result));
       const fail = (error: unknown) => {
-        for (const { reject } of entry.waiting.splice(0)) reject(error);
+        for (const { reject } of thread.waiting.splice(0)) reject(error);
       };
       worker.on("error", fail);
       worker.on("exit", () => fail(new Error("a worker thread ended early")));
-      return entry;
+      return thread;
     });
   }
 
-  convert(batch: Batch): Promise<BatchResult> {
-    const entry = this.#workers[this.#next++ % this.#workers.length]!;
+  convert(batch: Batch, { number }: Slot): Promise<BatchResult> {
+    const { worker, waiting } = this.#threads[number % this.#threads.length]!;
     return new Promise((resolve, reject) => {
-      entry.waiting.push({ resolve, reject });
-      entry.worker.postMessage(batch, [batch.bytes.buffer as ArrayBuffer, batch.ends.buffer as ArrayBuffer]);
+      waiting.push({ resolve, reject });
+      const task: Task = { batch: { ...batch, ends: batch.ends.slice() }, slot: number };
+      worker.postMessage(task);
     });
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#workers.map(({ worker }) => worker.terminate()));
+    await Promise.all(this.#threads.map(({ worker }) => worker.terminate()));
   }
 }
 
@@ -218,6 +243,83 @@ class Parquet implements Target {
   }
 }
 
+/** Milliseconds between lines of progress. */
+const PROGRESS = 1000;
+
+/** Writes results in the order in which their batches were made, as soon as they are there, and counts. */
+class Writer {
+  readonly total = { records: 0, kept: 0, problems: 0, bytes: 0 };
+  readonly #target: Target;
+  readonly #io: Io;
+  readonly #strict: boolean;
+  /** What was begun last and is not written yet. */
+  #last: Promise<void> = Promise.resolve();
+  #shown = performance.now();
+
+  constructor(target: Target, io: Io, strict: boolean) {
+    this.#target = target;
+    this.#io = io;
+    this.#strict = strict;
+  }
+
+  /** Write a result after those before it; resolves when its memory is free again. */
+  write(result: BatchResult | Promise<BatchResult>, file: string, bytes: number): Promise<void> {
+    const before = this.#last;
+    const written = (async () => {
+      await before;
+      const { records, kept, problems, ...found } = await result;
+      if (this.#strict && problems[0]) throw new UsageError(`${file} at ${hexNumber(problems[0].offset)}: ${problems[0].problem}`);
+      this.total.records += records;
+      this.total.kept += kept;
+      this.total.problems += problems.length;
+      this.total.bytes += bytes;
+      await this.#target.write({ records, kept, problems, ...found });
+      this.#progress();
+    })();
+    // Whoever waits for it meets its error; until then it must not count as unhandled.
+    written.catch(() => {});
+    this.#last = written;
+    return written;
+  }
+
+  #progress(): void {
+    if (!this.#io.stderr.isTTY || performance.now() - this.#shown < PROGRESS) return;
+    this.#shown = performance.now();
+    this.#io.stderr.write(`\r${this.total.records} records, ${(this.total.bytes / 1e6).toFixed(0)} MB`);
+  }
+}
+
+/** Read one input, have its batches converted and written. */
+async function decodeFile(file: string, { from, jobs }: BulkOptions, io: Io, converter: Converter, writer: Writer): Promise<void> {
+  const source = await openSource(file, io, jobs === 1, from);
+  const batcher = new Batcher(from);
+  const free = [...converter.slots];
+  const busy: Promise<Slot>[] = [];
+  try {
+    for (let complete = false; !complete; ) {
+      const slot = free.shift() ?? (await busy.shift()!);
+      let length = batcher.begin(slot.bytes);
+      let batch: Batch | undefined;
+      while (!batch && !complete) {
+        if (length === slot.bytes.length) slot.grow();
+        const read = source.read(slot.bytes.subarray(length));
+        // What was begun may fail before more bytes come.
+        const bytes = await (busy.length === 0 ? read : Promise.race([read, failureOf(busy)]));
+        length += bytes;
+        complete = bytes === 0;
+        batch = batcher.end(slot.bytes, length, complete);
+      }
+      if (batch) busy.push(writer.write(converter.convert(batch, slot), file, batch.bytes.length).then(() => slot));
+      busy.at(-1)?.catch(() => {});
+    }
+    await Promise.all(busy);
+  } finally {
+    await source.close();
+  }
+}
+/** Never resolves, but fails when any of these does. */
+const failureOf = (promises: readonly Promise<unknown>[]) => new Promise<never>((_, reject) => Promise.all(promises).catch(reject));
+
 /**
  * Decode streams of records. Every piece of every input becomes a line; the count goes to standard error.
  * @returns 0, or 1 when there was damage. @throws UsageError for files and options that cannot be used.
@@ -225,52 +327,26 @@ class Parquet implements Target {
 export async function decodeBulk(files: readonly string[], options: BulkOptions, io: Io): Promise<number> {
   if (options.format === "parquet" && options.out === undefined) throw new UsageError("Parquet goes to a file: name it with --out");
   const batchOptions: BatchOptions = { format: options.format === "parquet" ? "rows" : options.format, select: options.select, where: options.where };
-  const local = batchConverter(batchOptions, await registryWith(options.sections, io), true);
-  const converter: Converter =
-    options.jobs > 1 ? new Threads(options.jobs, batchOptions, options.sections) : { convert: async (batch) => local(batch), depth: 1, close: async () => {} };
+  const convert = batchConverter(batchOptions, await registryWith(options.sections, io));
   const target: Target =
     options.format === "parquet"
       ? new Parquet(options.out!, batchOptions)
       : options.out !== undefined && options.out !== "-"
         ? new FileLines(options.out)
         : new Lines(io);
-  const total = { records: 0, kept: 0, problems: 0, bytes: 0 };
-  const progress = io.stderr.isTTY ? setInterval(() => io.stderr.write(`\r${total.records} records, ${(total.bytes / 1e6).toFixed(0)} MB`), 1000) : undefined;
+  const converter = options.jobs > 1 ? new Threads(options.jobs, batchOptions, options.sections) : new Here(convert);
+  const writer = new Writer(target, io, options.strict);
   let done = false;
   try {
     if (options.format === "csv") await target.write({ bytes: new TextEncoder().encode(csvHeader(batchOptions)), records: 0, kept: 0, problems: [] });
-    for (const file of files) {
-      const pending: Promise<BatchResult>[] = [];
-      const take = async () => {
-        const result = await pending.shift()!;
-        const first = result.problems[0];
-        if (options.strict && first) throw new UsageError(`${file} at ${hexNumber(first.offset)}: ${first.problem}`);
-        total.records += result.records;
-        total.kept += result.kept;
-        total.problems += result.problems.length;
-        await target.write(result);
-      };
-      const give = async (batch: Batch | undefined) => {
-        if (!batch) return;
-        total.bytes += batch.bytes.length;
-        const result = converter.convert(batch);
-        // Failures are met when the result is taken; until then they must not count as unhandled.
-        result.catch(() => {});
-        pending.push(result);
-        if (pending.length >= converter.depth) await take();
-      };
-      const batcher = new Batcher(BATCH, options.from);
-      for await (const chunk of chunksOf(file, io, options.from)) await give(batcher.add(chunk));
-      await give(batcher.rest());
-      while (pending.length > 0) await take();
-    }
+    for (const file of files) await decodeFile(file, options, io, converter, writer);
     done = true;
   } finally {
-    clearInterval(progress);
-    if (progress) io.stderr.write("\r\u001b[K");
+    if (io.stderr.isTTY) io.stderr.write("\r\u001b[K");
     await converter.close();
     await target.close(done);
   }
+  const { total } = writer;
   const skipped = total.records - total.kept;
   io.stderr.write(`${total.records} records${skipped > 0 ? `, ${skipped} of them filtered out` : ""}, ${total.problems} problems\n`);
   return total.problems > 0 ? EXIT.findings : EXIT.fine;
@@ -286,6 +362,7 @@ const FLUSH = 1 << 20;
 export async function encodeBulk(files: readonly string[], documents: Documents, out: string | undefined, io: Io): Promise<number> {
   if (out === undefined && io.stdout.isTTY) throw new UsageError("standard output is a terminal: name a file with --out");
   const target: Target = out !== undefined && out !== "-" ? new FileLines(out) : new Lines(io);
+  const buffer = new Uint8Array(FLUSH);
   let pending: Uint8Array[] = [];
   let size = 0;
   const flush = async () => {
@@ -310,11 +387,16 @@ export async function encodeBulk(files: readonly string[], documents: Documents,
           throw error;
         }
       };
-      for await (const chunk of chunksOf(file, io)) {
-        const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-        rest = lines.pop()!;
-        for (const line of lines) take(line);
-        if (size >= FLUSH) await flush();
+      const source = await openSource(file, io, true);
+      try {
+        for (let length = await source.read(buffer); length > 0; length = await source.read(buffer)) {
+          const lines = (rest + decoder.decode(buffer.subarray(0, length), { stream: true })).split("\n");
+          rest = lines.pop()!;
+          for (const line of lines) take(line);
+          if (size >= FLUSH) await flush();
+        }
+      } finally {
+        await source.close();
       }
       take(rest + decoder.decode());
     }

@@ -1,13 +1,19 @@
 /** Worker thread of the bulk decoder: batches in, lines out. */
 import { parentPort, workerData } from "node:worker_threads";
 import { type Batch, type BatchOptions, batchConverter } from "../bulk/batch.ts";
+import { JsonSink } from "../layout/index.ts";
 import { registryWith } from "./section-modules.ts";
+
+/** A batch to convert. Each slot has memory of its own for the text, which is free when its next batch comes. */
+export interface Task {
+  readonly batch: Batch;
+  readonly slot: number;
+}
 
 const { options, sections } = workerData as { options: BatchOptions; sections: readonly string[] };
 const convert = batchConverter(options, await registryWith(sections, { importModule: (url) => import(url) }));
+const sinks: JsonSink[] = [];
 
-parentPort!.on("message", (batch: Batch) => {
-  const result = convert(batch);
-  // The text is far larger than the records: it goes over without a copy.
-  parentPort!.postMessage(result, [result.bytes.buffer as ArrayBuffer]);
+parentPort!.on("message", ({ batch, slot }: Task) => {
+  parentPort!.postMessage(convert(batch, (sinks[slot] ??= new JsonSink(undefined, true))));
 });

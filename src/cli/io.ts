@@ -8,6 +8,8 @@ export interface Output {
 }
 export interface Io {
   readonly stdin: AsyncIterable<Uint8Array>;
+  /** The descriptor behind `stdin`, for those who read it without a stream; to be left alone once `stdin` has been asked for. */
+  readonly stdinFd?: number;
   readonly stdout: Output;
   readonly stderr: Output;
   readonly env: Readonly<Record<string, string | undefined>>;

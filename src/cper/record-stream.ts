@@ -46,29 +46,45 @@ export interface Piece {
   readonly problem?: string;
 }
 
+/** "CPER" and the signature end as little-endian words. */
+const SIGNATURE = 0x52455043;
+/**
+ * The end of the record at `at` when nothing is wrong with it and another record follows it; -1 for anything else.
+ * What `nextPiece` says of nearly all records, in a fraction of the time.
+ */
+export function soundRecordEnd(view: DataView, at: number, end: number): number {
+  if (at + RecordHeader.size > end || view.getInt32(at, true) !== SIGNATURE || view.getInt32(at + SIGNATURE_END, true) !== -1) return -1;
+  const length = view.getUint32(at + RECORD_LENGTH, true);
+  const stop = at + length;
+  if (length < RecordHeader.size || length > LONGEST_RECORD || stop + SIGNATURE_BYTES > end) return -1;
+  return view.getInt32(stop, true) === SIGNATURE && view.getInt32(stop + SIGNATURE_END, true) === -1 ? stop : -1;
+}
+
 /**
  * Say what starts at `at`: a record, as long as its header says, or junk up to the next record start. A record
  * whose announced end is followed by neither a record nor the end, while another record starts inside it, was
  * damaged: it ends where that one starts.
  * @param complete whether `end` is the end of the stream, not only of what has arrived.
+ * @param most bytes of a piece of which the end is not known, so that a stream has the same pieces however it arrives.
  */
-export function nextPiece(input: Uint8Array, at: number, end: number, complete: boolean): Piece {
+export function nextPiece(input: Uint8Array, at: number, end: number, complete: boolean, most = Number.POSITIVE_INFINITY): Piece {
+  /** Where to look for the next record start, and whether those bytes are there. */
+  const horizon = Math.min(end, at + most + SIGNATURE_BYTES - 1);
+  const enough = complete || end - at >= most + SIGNATURE_BYTES - 1;
+  const upTo = (next: number) => (next < 0 ? Math.min(end, at + most) : next);
   if (!isRecordStart(input, at, end)) {
-    const next = findRecordStart(input, at + 1, end);
-    if (next >= 0) return { kind: "junk", end: next, problem: "these bytes belong to no record" };
-    if (complete) return { kind: "junk", end, problem: "these bytes belong to no record" };
-    // The last bytes may be the beginning of a signature.
-    const safe = end - SIGNATURE_BYTES;
-    return safe > at ? { kind: "junk", end: safe, problem: "these bytes belong to no record" } : { kind: "more", end };
+    const next = findRecordStart(input, at + 1, horizon);
+    if (next < 0 && !enough) return { kind: "more", end };
+    return { kind: "junk", end: upTo(next), problem: "these bytes belong to no record" };
   }
   const have = end - at;
   if (have < RecordHeader.size) return complete ? { kind: "record", end, problem: "the stream ends inside the record header" } : { kind: "more", end };
   const length =
     input[at + RECORD_LENGTH]! + input[at + RECORD_LENGTH + 1]! * 0x100 + input[at + RECORD_LENGTH + 2]! * 0x10000 + input[at + RECORD_LENGTH + 3]! * 0x1000000;
   if (length < RecordHeader.size || length > LONGEST_RECORD) {
-    const next = findRecordStart(input, at + 1, end);
-    if (next < 0 && !complete && have < LONGEST_RECORD) return { kind: "more", end };
-    return { kind: "record", end: next < 0 ? end : next, problem: `the record says it is ${length} bytes long` };
+    const next = findRecordStart(input, at + 1, horizon);
+    if (next < 0 && !enough) return { kind: "more", end };
+    return { kind: "record", end: upTo(next), problem: `the record says it is ${length} bytes long` };
   }
   const stop = at + length;
   if (!complete && stop + SIGNATURE_BYTES > end) return { kind: "more", end };

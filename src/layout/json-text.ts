@@ -1,4 +1,4 @@
-/** Single values as JSON text in a byte buffer: what the generated writers of `json-bytes.ts` call. */
+/** Single values as JSON text in a byte buffer: what the programs of `json-program.ts` are made of. */
 import { ZERO_GUID } from "./layout.ts";
 import { timestampText } from "./timestamp.ts";
 
@@ -8,9 +8,16 @@ export class JsonSink {
   view: DataView;
   at = 0;
 
-  constructor(capacity = 1 << 16) {
-    this.bytes = new Uint8Array(capacity);
+  readonly #shared: boolean;
+
+  /** @param shared whether other threads are to read what is written. */
+  constructor(capacity = 1 << 16, shared = false) {
+    this.#shared = shared;
+    this.bytes = this.#allocate(capacity);
     this.view = new DataView(this.bytes.buffer);
+  }
+  #allocate(size: number): Uint8Array {
+    return new Uint8Array(this.#shared ? new SharedArrayBuffer(size) : new ArrayBuffer(size));
   }
 
   /** What has been written so far, not copied: valid until more is written. */
@@ -21,7 +28,7 @@ export class JsonSink {
   /** Make room for `size` more bytes, and for the overshoot of the last store. */
   ensure(size: number): void {
     if (this.at + size + SLACK <= this.bytes.length) return;
-    const grown = new Uint8Array(Math.max((this.at + size + SLACK) * 2, this.bytes.length * 2));
+    const grown = this.#allocate(Math.max((this.at + size + SLACK) * 2, this.bytes.length * 2));
     grown.set(this.text());
     this.bytes = grown;
     this.view = new DataView(grown.buffer);

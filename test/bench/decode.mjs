@@ -3,10 +3,12 @@
  *
  * The yardstick is V8's own JSON.stringify on the same machine in the same run, so that ratios hold anywhere:
  * of libcper's decode of the first 2,400 generated records where the captures are there, of our own values
- * otherwise. LIBCPER_BENCH may name a program that prints libcper's microseconds a record for a file.
+ * otherwise. It is measured again beside every process, for a busy machine slows both. Processes are timed by
+ * the clock, from their start to their end.
  *
- * APEI_SHARED   folder of the captures (default: ../shared)
- * BENCH_TIMES   sizes for the growth table, as multiples of the corpus (default: 1,10,100)
+ * APEI_SHARED    folder of the captures (default: ../shared)
+ * BENCH_TIMES    sizes for the growth table, as multiples of the corpus (default: 1,10,100)
+ * LIBCPER_BENCH  program that prints libcper's microseconds a record for a file, to be compared with
  */
 import { execFileSync, spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
@@ -27,6 +29,9 @@ if (!existsSync(corpus)) {
 }
 const bytes = new Uint8Array(readFileSync(corpus));
 const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+
+/** Bytes of the corpus taken at a time, as from a file. */
+const CHUNK = 1 << 17;
 
 const LENGTH = fieldOffset(RecordHeader, "recordLength");
 const COUNT = fieldOffset(RecordHeader, "sectionCount");
@@ -72,16 +77,29 @@ const objects = existsSync(reference)
       .map((line) => JSON.parse(line))
   : records.slice(0, 2400).map((at) => cperFormat().toJson(cperFormat().parse(bytes.subarray(at, at + view.getUint32(at + LENGTH, true)), [])));
 let characters = 0;
-const stringify = time(objects.length, () => {
-  characters = 0;
-  for (const object of objects) characters += JSON.stringify(object).length;
-});
+const yardstick = () =>
+  time(objects.length, () => {
+    characters = 0;
+    for (const object of objects) characters += JSON.stringify(object).length;
+  });
+const stringify = yardstick();
 console.log(`node ${process.version}; ${records.length} records, ${(bytes.length / records.length).toFixed(0)} bytes each`);
 row("JSON.stringify, the yardstick", us(stringify), `${(characters / objects.length).toFixed(0)} chars`);
 
 // ---- stages ----
 console.log("\nStages, a record");
-row("finding records", ns(time(records.length, () => new Batcher(1).add(bytes))));
+const batches = () => {
+  const batcher = new Batcher();
+  return Array.from({ length: Math.ceil(bytes.length / CHUNK) }, (_, i) => {
+    const chunk = bytes.subarray(i * CHUNK, (i + 1) * CHUNK);
+    const buffer = new Uint8Array(CHUNK * 2);
+    const rest = batcher.begin(buffer);
+    buffer.set(chunk, rest);
+    const batch = batcher.end(buffer, rest + chunk.length, (i + 1) * CHUNK >= bytes.length);
+    return { ...batch, ends: batch.ends.slice() };
+  });
+};
+row("finding records", ns(time(records.length, batches)));
 const writer = new JsonWriter(new JsonSink(1 << 22));
 writer.input = bytes;
 const direct = (layout, places) => {
@@ -93,13 +111,12 @@ const direct = (layout, places) => {
     }
   });
 };
-const batcher = new Batcher(1);
-const batches = [batcher.add(bytes), batcher.rest()].filter(Boolean);
 const convert = batchConverter({ format: "ndjson" }, sectionTypes);
+const stream = batches();
 let written = 0;
 const whole = time(records.length, () => {
   written = 0;
-  for (const batch of batches) written += convert(batch).bytes.length;
+  for (const batch of stream) written += convert(batch, writer.sink).bytes.length;
 });
 row("bytes to NDJSON, in memory", us(whole), `${(whole / stringify).toFixed(2)} ×`, `${(written / records.length).toFixed(0)} chars`);
 row(
@@ -132,31 +149,47 @@ for (const [name, places] of [...bodies].sort((a, b) => b[1].length - a[1].lengt
 }
 
 // ---- whole processes ----
-const bin = `${root}bin/apei.js`;
-/** Seconds from start to end of a process that decodes `times` corpora from a pipe. */
-async function processSeconds(times, jobs) {
+const node = process.execPath;
+const decoder = (jobs) => [`${root}bin/apei.js`, "decode", "--ndjson", "--jobs", String(jobs), "-"];
+/**
+ * Decode `times` corpora that come through a pipe; the lines go to /dev/null, or through another pipe to `cat`.
+ * @returns nanoseconds a record by the clock, and what JSON.stringify took just before.
+ */
+async function decode(times, jobs, piped = false) {
+  const before = yardstick();
   const start = process.hrtime.bigint();
-  const child = spawn(process.execPath, [bin, "decode", "--ndjson", "--jobs", String(jobs), "-"], { stdio: ["pipe", "ignore", "ignore"] });
+  const stdio = ["pipe", "ignore", "ignore"];
+  const child = piped ? spawn("sh", ["-c", '"$0" "$@" | cat > /dev/null', node, ...decoder(jobs)], { stdio }) : spawn(node, decoder(jobs), { stdio });
   for (let i = 0; i < times; i++) if (!child.stdin.write(bytes)) await new Promise((resolve) => child.stdin.once("drain", resolve));
   child.stdin.end();
-  await new Promise((resolve) => child.once("exit", resolve));
-  return Number(process.hrtime.bigint() - start) / 1e9;
+  await new Promise((resolve) => child.once("close", resolve));
+  return { each: Number(process.hrtime.bigint() - start) / (records.length * times), before };
 }
-console.log("\nWhole process from a pipe, a record");
+/** The same several times over: medians. */
+async function decodes(runs, ...what) {
+  const found = [];
+  for (let run = 0; run < runs; run++) found.push(await decode(...what));
+  return { each: median(found.map(({ each }) => each)), ratio: median(found.map(({ each, before }) => each / before)) };
+}
 const sizes = (process.env.BENCH_TIMES ?? "1,10,100").split(",").map(Number);
+console.log("\nWhole process, from a pipe to /dev/null, one thread: a record, against JSON.stringify");
 for (const times of sizes) {
-  const seconds = [];
-  for (let run = 0; run < (times >= 100 ? 3 : 5); run++) seconds.push(await processSeconds(times, 1));
-  const each = (median(seconds) * 1e9) / (records.length * times);
-  row(`  ${times} × the corpus, one thread`, us(each), `${(each / stringify).toFixed(2)} ×`);
+  const { each, ratio } = await decodes(times >= 1000 ? 1 : times >= 100 ? 3 : 5, times, 1);
+  row(`  ${times} × the corpus`, us(each), `${ratio.toFixed(2)} ×`);
 }
-const most = Math.max(...sizes);
-const [one, two] = [[], []];
-for (let run = 0; run < 3; run++) {
-  one.push(await processSeconds(most, 1));
-  two.push(await processSeconds(most, 2));
+const size = Math.min(100, Math.max(...sizes));
+const piped = await decodes(3, size, 1, true);
+row(`  ${size} ×, to a pipe with a reader`, us(piped.each), `${piped.ratio.toFixed(2)} ×`);
+
+console.log(`\nThreads, ${size} × the corpus: a record, against one thread`);
+const gains = [];
+for (let run = 0; run < 5; run++) {
+  const one = await decode(size, 1);
+  const two = await decode(size, 2);
+  gains.push(one.each / two.each);
+  row(`  one, two`, us(one.each), us(two.each), `${(one.each / two.each).toFixed(2)} ×`);
 }
-row("  two threads against one", `${(median(one) / median(two)).toFixed(2)} ×`);
+row("  median", "", "", `${median(gains).toFixed(2)} ×`);
 
 if (process.env.LIBCPER_BENCH) {
   const libcper = Number(execFileSync(process.env.LIBCPER_BENCH, [corpus], { encoding: "utf8" }).trim()) * 1000;

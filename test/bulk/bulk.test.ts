@@ -3,6 +3,7 @@ import { Batcher, type BatchOptions, batchConverter, csvHeader } from "../../src
 import { compileWhere } from "../../src/bulk/where.ts";
 import { cperFormat } from "../../src/cper/record-codec.ts";
 import { sectionTypes } from "../../src/cper/registry.ts";
+import { JsonSink } from "../../src/layout/index.ts";
 import { hex } from "../support/hex.ts";
 import { describeShared, shared } from "../support/shared.ts";
 
@@ -32,11 +33,20 @@ const RECORD = hex`
   02 00 00 00 00 00 00 00                          # single-bit ECC
 `;
 
+/** The pieces of chunks as batches: as much as there is each time a chunk has come. */
+function* batchesOf(chunks: readonly Uint8Array[]) {
+  const batcher = new Batcher();
+  for (const [i, chunk] of [...chunks, new Uint8Array(0)].entries()) {
+    const buffer = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
+    const rest = batcher.begin(buffer);
+    buffer.set(chunk, rest);
+    const batch = batcher.end(buffer, rest + chunk.length, i === chunks.length);
+    if (batch) yield batch;
+  }
+}
 const convert = (options: BatchOptions, ...chunks: Uint8Array[]) => {
-  const batcher = new Batcher(1);
   const converter = batchConverter(options, sectionTypes);
-  const batches = [...chunks.map((chunk) => batcher.add(chunk)), batcher.rest()].filter((batch) => batch !== undefined);
-  const results = batches.map(converter);
+  const results = [...batchesOf(chunks)].map((batch) => converter(batch, new JsonSink()));
   return { text: results.map(({ bytes }) => new TextDecoder().decode(bytes)).join(""), problems: results.flatMap(({ problems }) => problems), results };
 };
 

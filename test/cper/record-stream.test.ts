@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { findRecordStart, isRecordStart, nextPiece } from "../../src/cper/record-stream.ts";
+import { findRecordStart, isRecordStart, nextPiece, soundRecordEnd } from "../../src/cper/record-stream.ts";
 
 /** A record of `length` bytes whose header says `said`. */
 function record(length: number, said = length): Uint8Array {
@@ -60,7 +60,28 @@ describe("a stream of records", () => {
     expect(nextPiece(record(200), 0, 150, false).kind).toBe("more");
     expect(nextPiece(join(record(200), record(200)), 0, 205, false).kind).toBe("more");
     expect(nextPiece(join(record(200), record(200)), 0, 210, false)).toEqual({ kind: "record", end: 200 });
-    expect(nextPiece(new Uint8Array(100), 0, 100, false)).toMatchObject({ kind: "junk", end: 90 });
+    expect(nextPiece(new Uint8Array(100), 0, 100, false).kind).toBe("more");
+  });
+  test("pieces without a known end are cut at the same place, however much has arrived", () => {
+    const junk = new Uint8Array(100);
+    expect(nextPiece(junk, 0, 72, false, 64).kind).toBe("more");
+    expect(nextPiece(junk, 0, 73, false, 64)).toMatchObject({ kind: "junk", end: 64 });
+    expect(nextPiece(junk, 0, 100, true, 64)).toMatchObject({ kind: "junk", end: 64 });
+    expect(nextPiece(junk, 64, 100, true, 64)).toMatchObject({ kind: "junk", end: 100 });
+    expect(nextPiece(join(junk.slice(0, 64), record(128)), 0, 192, false, 64)).toMatchObject({ kind: "junk", end: 64 });
+    expect(nextPiece(join(junk.slice(0, 63), record(128)), 0, 191, false, 64)).toMatchObject({ kind: "junk", end: 63 });
+    expect(nextPiece(record(300, 5), 0, 250, false, 200)).toMatchObject({ kind: "record", end: 200, problem: "the record says it is 5 bytes long" });
+  });
+  test("a sound record is told from all others", () => {
+    const end = (input: Uint8Array, at = 0) => soundRecordEnd(new DataView(input.buffer), at, input.length);
+    expect(end(join(record(200), record(128)))).toBe(200);
+    expect(end(join(record(200), record(128)), 200)).toBe(-1);
+    expect(end(join(record(200), record(128).slice(0, 9)))).toBe(-1);
+    expect(end(join(record(200), record(128).slice(0, 10)))).toBe(200);
+    expect(end(join(record(150, 200), record(128)))).toBe(-1);
+    expect(end(join(record(200, 5), record(128)))).toBe(-1);
+    expect(end(new Uint8Array(300))).toBe(-1);
+    expect(end(record(60))).toBe(-1);
   });
   test("starts are found", () => {
     expect(isRecordStart(record(128), 0)).toBe(true);
