@@ -21,8 +21,16 @@ function huffman(lengths: ArrayLike<number>): Huffman {
 // RFC 1951 3.2.5: base values and extra bits of lengths (from symbol 257 on) and distances.
 const LENGTH_EXTRA = [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0];
 const DISTANCE_EXTRA = [0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13];
-const bases = (extra: readonly number[], first: number) => extra.map((_, i) => extra.slice(0, i).reduce((sum, bits) => sum + 2 ** bits, first));
-const LENGTH_BASE = bases(LENGTH_EXTRA, 3).map((base, i) => (i === 28 ? 258 : base));
+function bases(extra: readonly number[], first: number): readonly number[] {
+  let base = first;
+  const out: number[] = [];
+  for (const bits of extra) {
+    out.push(base);
+    base += 2 ** bits;
+  }
+  return out;
+}
+const LENGTH_BASE = bases(LENGTH_EXTRA, 3).with(28, 258);
 const DISTANCE_BASE = bases(DISTANCE_EXTRA, 1);
 /** RFC 1951 3.2.7: the order in which the lengths of the length code are given. */
 const CODE_ORDER = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];

@@ -5,6 +5,7 @@ import {
   hexNumber,
   list,
   type Names,
+  type Node,
   oneOf,
   orZero,
   type Parsed,
@@ -32,15 +33,16 @@ const named = (names: readonly string[]): Names =>
 const numbered = (names: Readonly<Record<string, number>>): Names =>
   Object.fromEntries(Object.entries(names).map(([name, value]) => [name.toLowerCase(), [value, name] as const]));
 
-const MODULE = named(
-  (
-    "MN,PLL,SLLC,AA,SIOE,POE,CPA,DISP,GIC,ITS,AVSBUS,CS,PPU,SMMU,PA,HLLC,DDRC,L3TAG,L3DATA,PCS,HHA,PCIe Local,SAS,SATA,NIC,RoCE,USB,ZIP,HPRE,SEC,RDE," +
-    "MEE,L4D,Tsensor,ROH,BTC,HILINK,STARS,SDMA,UC,HBMC,PMC,SCHE,ASMB_DFS,ASMB_NTU,UB,UMMU,PCU,UCMI,DJTAGM,CFGBUS,MPU,CRG"
-  ).split(","),
-);
-const TYPE1_MODULE = numbered({ MN: 0, PLL: 1, SLLC: 2, AA: 3, SIOE: 4, POE: 5, DISP: 8, LPC: 9, GIC: 13, RDE: 14, SAS: 15, SATA: 16, USB: 17 });
-const TYPE2_MODULE = numbered({ SMMU: 0, HHA: 1, PA: 2, HLLC: 3, DDRC: 4, L3TAG: 5, L3DATA: 6 });
-const PCIE_SUBMODULE = numbered({ AP: 0, TL: 1, MAC: 2, DL: 3, SDI: 4 });
+const moduleNames = () =>
+  named(
+    (
+      "MN,PLL,SLLC,AA,SIOE,POE,CPA,DISP,GIC,ITS,AVSBUS,CS,PPU,SMMU,PA,HLLC,DDRC,L3TAG,L3DATA,PCS,HHA,PCIe Local,SAS,SATA,NIC,RoCE,USB,ZIP,HPRE,SEC,RDE," +
+      "MEE,L4D,Tsensor,ROH,BTC,HILINK,STARS,SDMA,UC,HBMC,PMC,SCHE,ASMB_DFS,ASMB_NTU,UB,UMMU,PCU,UCMI,DJTAGM,CFGBUS,MPU,CRG"
+    ).split(","),
+  );
+const type1ModuleNames = () => numbered({ MN: 0, PLL: 1, SLLC: 2, AA: 3, SIOE: 4, POE: 5, DISP: 8, LPC: 9, GIC: 13, RDE: 14, SAS: 15, SATA: 16, USB: 17 });
+const type2ModuleNames = () => numbered({ SMMU: 0, HHA: 1, PA: 2, HLLC: 3, DDRC: 4, L3TAG: 5, L3DATA: 6 });
+const pcieSubmoduleNames = () => numbered({ AP: 0, TL: 1, MAC: 2, DL: 3, SDI: 4 });
 
 const Register = struct("Register", 4, COMMON, () => ({ value: hex(u32("Value")) }));
 export const HisiliconCommon = sequence("HiSilicon Error", COMMON, () => ({
@@ -65,7 +67,7 @@ export const HisiliconCommon = sequence("HiSilicon Error", COMMON, () => ({
   totemId: orZero(u8("Totem")),
   nimbusId: orZero(u8("Nimbus")),
   subsystemId: orZero(u8("Subsystem")),
-  moduleId: orZero(oneOf(1, "Module", MODULE)),
+  moduleId: orZero(oneOf(1, "Module", moduleNames())),
   submoduleId: orZero(u8("Submodule")),
   coreId: orZero(u8("Core")),
   portId: orZero(u8("Port")),
@@ -100,7 +102,7 @@ const hip08Start = <const M extends Names, const V extends Readonly<Record<strin
     reserved: reserved(1),
   }) as const;
 export const Hip08Type1 = struct("HiSilicon HIP08 Type 1", 40, HIP08, () => ({
-  ...hip08Start(TYPE1_MODULE, { misc0: 6, misc1: 7, misc2: 8, misc3: 9, misc4: 10, address: 11 }),
+  ...hip08Start(type1ModuleNames(), { misc0: 6, misc1: 7, misc2: 8, misc3: 9, misc4: 10, address: 11 }),
   misc0: orZero(hex(u32("Misc 0"))),
   misc1: orZero(hex(u32("Misc 1"))),
   misc2: orZero(hex(u32("Misc 2"))),
@@ -110,7 +112,7 @@ export const Hip08Type1 = struct("HiSilicon HIP08 Type 1", 40, HIP08, () => ({
 }));
 export type Hip08Type1 = Parsed<typeof Hip08Type1>;
 export const Hip08Type2 = struct("HiSilicon HIP08 Type 2", 60, HIP08, () => ({
-  ...hip08Start(TYPE2_MODULE, { fr: 6, ctrl: 7, status: 8, address: 9, misc0: 10, misc1: 11 }),
+  ...hip08Start(type2ModuleNames(), { fr: 6, ctrl: 7, status: 8, address: 9, misc0: 10, misc1: 11 }),
   fr: orZero(u64("ERR<n>FR, features")),
   ctrl: orZero(u64("ERR<n>CTLR, control")),
   status: orZero(u64("ERR<n>STATUS, status")),
@@ -141,7 +143,7 @@ export const Hip08PcieLocal = struct("HiSilicon HIP08 PCIe Local", 152, HIP08, (
   socId: orZero(u8("System on chip")),
   socketId: orZero(u8("Processor socket")),
   nimbusId: orZero(u8("Nimbus")),
-  submoduleId: orZero(oneOf(1, "Submodule", PCIE_SUBMODULE)),
+  submoduleId: orZero(oneOf(1, "Submodule", pcieSubmoduleNames())),
   coreId: orZero(u8("Core")),
   portId: orZero(u8("Port")),
   severity: orZero(oneOf(1, "Severity", SEVERITY)),
@@ -152,7 +154,8 @@ export const Hip08PcieLocal = struct("HiSilicon HIP08 PCIe Local", 152, HIP08, (
 export type Hip08PcieLocal = Parsed<typeof Hip08PcieLocal>;
 
 /** Words of the valid ones among the fields all four sections know. */
-function where(body: object, names: { readonly moduleId?: Names; readonly submoduleId?: Names; readonly socId?: Names } = {}): string {
+function where(layout: { readonly fields: object }, body: object): string {
+  const nodes = layout.fields as Readonly<Record<string, Node>>;
   const fields = body as Readonly<Record<string, unknown>>;
   const valid = (fields["validation"] ?? {}) as Readonly<Record<string, unknown>>;
   const labels = {
@@ -165,12 +168,11 @@ function where(body: object, names: { readonly moduleId?: Names; readonly submod
     coreId: "core",
     portId: "port",
   };
-  const all: Readonly<Record<string, Names | undefined>> = { severity: SEVERITY, ...names };
   const parts = Object.entries(labels).flatMap(([name, label]) => {
     const value = fields[name];
     if (!valid[name] || value === undefined) return [];
-    const enumeration = all[name];
-    const words = enumeration ? valueLabel(enumeration, value as string | number) : String(value);
+    const node = nodes[name];
+    const words = node?.kind === "enum" ? valueLabel(node.names, value as string | number) : String(value);
     return [label === "" ? words : `${label} ${words}`];
   });
   if (valid["address"] && typeof fields["address"] === "bigint") parts.push(`address ${hexNumber(fields["address"])}`);
@@ -187,7 +189,7 @@ export const hisiliconSections: readonly SectionType[] = [
       const at = body.pcie;
       const two = (value: number) => value.toString(16).padStart(2, "0");
       return [
-        where(body, { moduleId: MODULE, socId: SOC }),
+        where(HisiliconCommon, body),
         body.validation?.errorType ? `error type ${body.errorType ?? 0}` : "",
         body.validation?.pcie && at ? `PCIe device ${two(at.segment).padStart(4, "0")}:${two(at.bus)}:${two(at.device)}.${at.function}` : "",
       ]
@@ -201,7 +203,7 @@ export const hisiliconSections: readonly SectionType[] = [
     name: "hip08Type1",
     title: "HiSilicon HIP08 type 1 error",
     layout: Hip08Type1,
-    summary: (body: Hip08Type1) => where(body, { moduleId: TYPE1_MODULE }),
+    summary: (body: Hip08Type1) => where(Hip08Type1, body),
     secondHand: HIP08,
   },
   {
@@ -209,7 +211,7 @@ export const hisiliconSections: readonly SectionType[] = [
     name: "hip08Type2",
     title: "HiSilicon HIP08 type 2 error",
     layout: Hip08Type2,
-    summary: (body: Hip08Type2) => where(body, { moduleId: TYPE2_MODULE }),
+    summary: (body: Hip08Type2) => where(Hip08Type2, body),
     secondHand: HIP08,
   },
   {
@@ -217,7 +219,7 @@ export const hisiliconSections: readonly SectionType[] = [
     name: "hip08PcieLocal",
     title: "HiSilicon HIP08 PCIe local error",
     layout: Hip08PcieLocal as unknown as SectionType["layout"],
-    summary: (body: object) => where(body, { submoduleId: PCIE_SUBMODULE }),
+    summary: (body: object) => where(Hip08PcieLocal, body),
     secondHand: HIP08,
   },
 ];

@@ -23,38 +23,40 @@ import {
 const SOURCE = "rasdaemon non-standard-jaguarmicro.c";
 const SEVERITY = { recoverable: 0, fatal: 1, corrected: 2, none: 3 } as const;
 
-const head = {
-  validation: bits(4, "Which fields hold data", {
-    version: 0,
-    socId: 1,
-    subsystemId: 2,
-    moduleId: 3,
-    submoduleId: 4,
-    deviceId: 5,
-    errorType: 6,
-    severity: 7,
-    registers: 11,
-  }),
-  version: orZero(u8("Version")),
-  socId: orZero(u8("System on chip")),
-  subsystemId: orZero(u8("Subsystem")),
-  moduleId: orZero(u8("Module")),
-  submoduleId: orZero(u8("Submodule")),
-  deviceId: orZero(u8("Device")),
-  errorType: orZero(hex(u16("Kind of error"))),
-  severity: orZero(oneOf(1, "Severity", SEVERITY)),
-  reserved: reserved(3),
-} as const;
+const head = () =>
+  ({
+    validation: bits(4, "Which fields hold data", {
+      version: 0,
+      socId: 1,
+      subsystemId: 2,
+      moduleId: 3,
+      submoduleId: 4,
+      deviceId: 5,
+      errorType: 6,
+      severity: 7,
+      registers: 11,
+    }),
+    version: orZero(u8("Version")),
+    socId: orZero(u8("System on chip")),
+    subsystemId: orZero(u8("Subsystem")),
+    moduleId: orZero(u8("Module")),
+    submoduleId: orZero(u8("Submodule")),
+    deviceId: orZero(u8("Device")),
+    errorType: orZero(hex(u16("Kind of error"))),
+    severity: orZero(oneOf(1, "Severity", SEVERITY)),
+    reserved: reserved(3),
+  }) as const;
 const Register = struct("Register", 4, SOURCE, () => ({ value: hex(u32("Value")) }));
-const tail = {
-  extraBytes: orZero(u32("Bytes of further registers")),
-  extraRegisters: window(ref("extraBytes"), list(Register, "Further registers")),
-} as const;
+const tail = () =>
+  ({
+    extraBytes: orZero(u32("Bytes of further registers")),
+    extraRegisters: window(ref("extraBytes"), list(Register, "Further registers")),
+  }) as const;
 
 const words = (name: string, count: number) =>
-  sequence(`Jaguar Micro ${name}`, SOURCE, () => ({ ...head, registers: orZero(array(count, hex(u32("Register")), "Registers of the unit")), ...tail }));
+  sequence(`Jaguar Micro ${name}`, SOURCE, () => ({ ...head(), registers: orZero(array(count, hex(u32("Register")), "Registers of the unit")), ...tail() }));
 const doubleWords = (name: string, count: number) =>
-  sequence(`Jaguar Micro ${name}`, SOURCE, () => ({ ...head, registers: orZero(array(count, u64("Register"), "Registers of the unit")), ...tail }));
+  sequence(`Jaguar Micro ${name}`, SOURCE, () => ({ ...head(), registers: orZero(array(count, u64("Register"), "Registers of the unit")), ...tail() }));
 
 export const JaguarMicroCommon = words("Error", 15);
 export const JaguarMicroSmmu = words("SMMU Error", 5);

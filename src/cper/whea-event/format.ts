@@ -27,10 +27,9 @@ import {
 import { WheaMachineCheck, wheaMachineCheck } from "../sections/whea-machine-check.ts";
 import { WHEA_EVENTS } from "./payloads.ts";
 
-const events = Object.entries(WHEA_EVENTS);
-const EVENT_ID = Object.fromEntries(events.map(([name, { id, words }]) => [name, [id, words] as const])) as {
-  readonly [K in keyof typeof WHEA_EVENTS]: readonly [number, string];
-};
+type EventNames = { readonly [K in keyof typeof WHEA_EVENTS]: readonly [number, string] };
+const eventNames = () => Object.fromEntries(Object.entries(WHEA_EVENTS).map(([name, { id, words }]) => [name, [id, words]])) as unknown as EventNames;
+const payloads = () => Object.fromEntries(Object.entries(WHEA_EVENTS).flatMap(([name, row]) => ("payload" in row ? [[name, row.payload]] : [])));
 const EVENT_TYPE = { information: 0, warning: 1, error: 2 } as const;
 
 export const WheaEvent = sequence("Windows WHEA Event", "WDK ntddk.h, WHEA_EVENT_LOG_ENTRY", () => ({
@@ -39,13 +38,10 @@ export const WheaEvent = sequence("Windows WHEA Event", "WDK ntddk.h, WHEA_EVENT
   length: u32("Bytes of the entry"),
   type: initially(oneOf(4, "Kind of entry", EVENT_TYPE), "information"),
   ownerTag: text(4, "Who logged it: KRNL kernel, HAL, PCI, ACPI, HYVP hypervisor, PSHD platform driver, PSPI plug-in"),
-  id: oneOf(4, "Which event", EVENT_ID),
+  id: oneOf(4, "Which event", eventNames()),
   flags: bits(4, "Where it goes", { etw: 1, blackBox: 2, systemEventLog: 3, rawSystemEventLog: 4, noFormat: 5, driver: 6 }),
   payloadLength: u32("Bytes of the payload"),
-  payload: window(
-    ref("payloadLength"),
-    choice(ref("id"), "The payload", Object.fromEntries(events.flatMap(([name, row]) => ("payload" in row ? [[name, row.payload]] : []))) as never),
-  ),
+  payload: window(ref("payloadLength"), choice(ref("id"), "The payload", payloads() as never)),
 }));
 export type WheaEvent = Parsed<typeof WheaEvent>;
 
@@ -142,7 +138,7 @@ export const wheaEventFormat: Format<WheaEvent> = {
   spans: (event) => spans(WheaEvent, event),
   summary: (event) => {
     const owner = event.ownerTag?.padEnd(4) ?? "";
-    const what = typeof event.id === "string" ? valueLabel(EVENT_ID, event.id) : `event ${hexNumber(event.id ?? 0)}`;
+    const what = typeof event.id === "string" ? valueLabel(WheaEvent.fields.id.names, event.id) : `event ${hexNumber(event.id ?? 0)}`;
     const type = event.type === undefined ? "" : ` (${valueLabel(EVENT_TYPE, event.type)})`;
     return [`Windows WHEA event${type}: ${what}, logged by ${OWNERS[owner] ?? JSON.stringify(owner)}`, ...details(event)].join(", ");
   },
