@@ -396,12 +396,13 @@ export class Exceptions {
   /** KVM_SET_VCPU_EVENTS. @param by the monitor, or KVM on its own account. */
   setEvents(event: SetEventsEvent, by: "monitor" | "kernel" = "monitor"): void {
     const stage = this.#stage;
-    const { vcpu = 0, thread = `vcpu${vcpu}`, serrorPending, serrorEsr, extDabtPending, extIabtPending } = event;
+    const { vcpu = 0, thread = `vcpu${vcpu}`, serrorPending, serrorEsr, extDabtPending, extIabtPending, extAbtEsr } = event;
     const { kvm } = stage.processor(vcpu);
     const flags = [
       serrorPending && `serror_pending${serrorEsr === undefined ? "" : `, serror_esr ${hexNumber(BigInt(serrorEsr))}`}`,
       extDabtPending && "ext_dabt_pending",
       extIabtPending && "ext_iabt_pending",
+      extAbtEsr !== undefined && `ext_abt_esr ${hexNumber(BigInt(extAbtEsr))}`,
     ].filter(Boolean);
     if (by === "monitor")
       stage.say("monitor", "kernel", "setEvents", `KVM_SET_VCPU_EVENTS on vCPU ${vcpu}: ${flags.length === 0 ? "nothing pending" : flags.join(", ")}`);
@@ -412,6 +413,7 @@ export class Exceptions {
         serrorEsr: BigInt(serrorEsr ?? 0),
         extDabtPending: extDabtPending ? 1 : 0,
         ...(extIabtPending && { extIabtPending: 1 }),
+        ...(extAbtEsr !== undefined && { extAbtHasEsr: 1, extAbtEsr: BigInt(extAbtEsr) }),
       },
       thread,
     );

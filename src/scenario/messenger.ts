@@ -180,10 +180,12 @@ export class Messenger {
   }
 
   #poll(source: number, milliseconds: number, at: number): void {
-    const { agenda, kernel } = this.#stage;
+    const { agenda, kernel, vcpus } = this.#stage;
     agenda.schedule(at, () => {
       if (kernel.panicked || kernel !== this.#stage.kernel) return;
-      this.#controllers.get("polled")?.release({ source });
+      const told = this.#controllers.get("polled")?.release({ source }) ?? 0;
+      // The timer looks whether anybody raised something or not.
+      if (told === 0 && vcpus[0]?.state.interruptsMasked !== true) this.#finishLater(kernel.notify("polled", source));
       // The timer runs for ever: it is followed only as long as something else is going to happen.
       if (!agenda.isEmpty || this.#controllers.get("polled")?.counts.pending) this.#poll(source, milliseconds, at + milliseconds);
     });

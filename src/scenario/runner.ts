@@ -5,6 +5,7 @@ import { finishMachineCheck, injectMachineCheck } from "../host/machine-check.ts
 import { memoryRecord } from "../host/memory-record.ts";
 import { type Decision, decide, type HostError } from "../host/monitor.ts";
 import { hexNumber, hexToBytes, UsageError } from "../layout/index.ts";
+import type { GuestMemory } from "../machine/memory.ts";
 import { missingRecords } from "./error-store.ts";
 import { Exceptions } from "./exceptions.ts";
 import { Messenger, type Notice } from "./messenger.ts";
@@ -339,9 +340,21 @@ class Run {
         data: { address: hexNumber(address), bytes: write.bytes },
       },
     );
-    this.#access(() => this.#stage.memory.write(address, bytes));
+    this.#access(() => store(this.#stage.memory, address, bytes));
     this.#service();
   }
+}
+
+/** A guest's store: one access where there is an instruction for it, as a device notices. */
+function store(memory: GuestMemory, address: bigint, bytes: Uint8Array): void {
+  const size = bytes.length;
+  if (size !== 1 && size !== 2 && size !== 4 && size !== 8) memory.write(address, bytes);
+  else
+    memory.writeWord(
+      address,
+      size,
+      bytes.reduceRight((word, byte) => (word << 8n) | BigInt(byte), 0n),
+    );
 }
 
 const ENDS = { exit: "the monitor exits with status 1", abort: "the monitor aborts", reset: "triple fault" } as const;

@@ -1,6 +1,6 @@
 /** What the scenario language says of arm64: how a processor routes errors, and the events of its exceptions and of KVM. */
 import type { FirmwareAction, LastResort, MonitorAction, Situation } from "../arm64/delivery.ts";
-import { CAPABILITY, type Capability, EXIT_REASON, type KvmDialect } from "../arm64/kvm-layouts.ts";
+import { CAPABILITY, type Capability, EXIT_REASON, KVM_LAYOUTS, type KvmDialect } from "../arm64/kvm-layouts.ts";
 import { ASYNCHRONOUS_ERROR_TYPE } from "../arm64/registers.ts";
 import type { Number64, RecordEvent } from "./schema.ts";
 import { boolean, integer, number64, object, oneOf, type Schema } from "./schema-kit.ts";
@@ -95,6 +95,8 @@ export interface SetEventsEvent {
   readonly serrorEsr?: Number64;
   readonly extDabtPending?: boolean;
   readonly extIabtPending?: boolean;
+  /** Dialect proposed-syndrome only. */
+  readonly extAbtEsr?: Number64;
 }
 /** KVM_RUN returns for another reason than an abort. */
 export interface KvmExitEvent {
@@ -133,7 +135,7 @@ export const routing = object("Where this processor's errors go; what is left ou
   hasEl2: boolean("Whether there is an EL2; default true"),
 });
 export const kvm = object("What the host kernel offers on arm64", {
-  dialect: oneOf("Which KVM interface", ["linux-7.2", "proposed"]),
+  dialect: oneOf("Which KVM interface", Object.keys(KVM_LAYOUTS)),
   seaToUser: boolean("Whether guest aborts can come to the monitor"),
   hostRas: boolean("Whether the host processor has the RAS extension"),
   without: { type: "array", items: { enum: Object.keys(CAPABILITY) }, description: "Further capabilities the kernel does not have" },
@@ -177,7 +179,8 @@ export const arm64Events = (record: Schema): Readonly<Record<string, Schema>> =>
     serrorPending: boolean("An SError shall wait or be taken"),
     serrorEsr: number64("Its syndrome; default: none, and KVM takes its own"),
     extDabtPending: boolean("An external data abort now"),
-    extIabtPending: boolean("An external instruction abort now (proposed dialect)"),
+    extIabtPending: boolean("An external instruction abort now (proposed dialects)"),
+    extAbtEsr: number64("What is added to the abort's syndrome (dialect proposed-syndrome)"),
   }),
   exit: object(
     "KVM_RUN returns for another reason than an abort",
