@@ -8,7 +8,7 @@ export const plainLines = (output: string): string[] =>
 
 /** What the kernel says of a record after its report: what it made of it, or why nothing. */
 const AFTERMATH = [
-  /^Memory failure: \S+: (recovery action for|already hardware poisoned|memory outside kernel control|unhandlable)/,
+  /^Memory failure: \S+: (recovery action for|already hardware poisoned|memory outside kernel control)/,
   /^(\[Firmware Warn\]: )?CXL CPER /,
   /^\[Firmware Warn\]: GHES: (Invalid address in generic error data|Unhandled processor error type)/,
   /^\[Firmware Bug\]: (arm error length: |section length: |(section )?length is too small|firmware-generated error record is incorrect)/,

@@ -462,7 +462,9 @@ class RealRun {
           ...(blockLength !== undefined && { blockLength }),
         })
       : [];
-    const after = seen ? linuxAftermath(block, { version: this.#kernel.version, notification: type, source, ...this.#surroundings }) : [];
+    const after = seen
+      ? linuxAftermath(block, { version: this.#kernel.version, architecture: this.#architecture, notification: type, source, ...this.#surroundings })
+      : [];
     const fatal = seen && isFatal(block);
     if (fatal) {
       predicted.push(PANIC_OVER_RECORD);

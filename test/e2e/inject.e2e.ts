@@ -107,7 +107,7 @@ describeOn("aavmf@sid")("a guest on a machine with error sources", () => {
     expect(`${out}${err}`).toMatch(/^[0-9]+ bytes injected; acknowledged after [0-9]+ ms\n/);
     expect(exit).toBe(0);
     const block = buildErrorStatusBlock(severity, [{ header: { sectionType: type.guids[0]!, errorSeverity: severity, revision: 0x0300 }, body }]);
-    await expectSaid(mark, await linesFor(record), linuxAftermath(block, { version: "7.2", notification: "gpioSignal", isMemory }));
+    await expectSaid(mark, await linesFor(record), linuxAftermath(block, { version: "7.2", architecture: "arm64", notification: "gpioSignal", isMemory }));
   });
 
   test("a block that fills QEMU's room, and one byte more", async () => {

@@ -24,7 +24,7 @@ describeShared("recorded on arm64", () => {
     const others = sharedNames(RECORDED, (other) => other === `${name}.other`);
     const lines = others.flatMap((other) => sharedText(RECORDED, other).split("\n")).filter((line) => KNOWN.test(line));
     const version = name.split("-")[1] as KernelVersion;
-    const predicted = linuxAftermath(shared(RECORDED, file), { version, notification: "gpioSignal" });
+    const predicted = linuxAftermath(shared(RECORDED, file), { version, architecture: "arm64", notification: "gpioSignal" });
     expect([...predicted].sort()).toEqual(lines.map(plain).sort());
   });
 });
@@ -37,8 +37,13 @@ describe("pages", () => {
   const outside = { isMemory: (address: bigint) => address < 0x1000_0000n };
   const far = block("recoverable", platformMemory, MEMORY("0050341200000000"));
   test("an address that is none: 6.1 refuses it, 7.2 finds no page", () => {
-    expect(linuxAftermath(far, { version: "6.1", ...outside })).toEqual(["[Firmware Warn]: GHES: Invalid address in generic error data: 0x12345000"]);
+    expect(linuxAftermath(far, { version: "6.1", architecture: "arm64", ...outside })).toEqual([
+      "[Firmware Warn]: GHES: Invalid address in generic error data: 0x12345000",
+    ]);
     expect(linuxAftermath(far, { version: "7.2", ...outside })).toEqual(["Memory failure: 0x12345: recovery action for non struct page pfn: Ignored"]);
+  });
+  test("Debian's 6.1 isolates none on x86", () => {
+    expect(linuxAftermath(far, { version: "6.1" })).toEqual([]);
   });
   test("corrected errors say nothing, whether the page is moved away or not", () => {
     expect(linuxAftermath(block("corrected", platformMemory, MEMORY("0050341200000000")))).toEqual([]);

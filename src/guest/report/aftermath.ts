@@ -19,6 +19,8 @@ import { KERNELS, type KernelTraits, type KernelVersion, PROCESSOR_ERROR_WORDS }
 export interface AftermathOptions {
   /** Default "7.2". */
   readonly version?: KernelVersion;
+  /** Default "x86". */
+  readonly architecture?: "x86" | "arm64";
   /** How the source tells of the record. Default "polled". */
   readonly notification?: NotificationName;
   /** Id of the error source. Default 1. */
@@ -88,7 +90,8 @@ class Aftermath {
   /** A page is taken out of use. */
   isolate(address: bigint, how: "failure" | "offline"): void {
     const page = address >> PAGE_SHIFT;
-    const { isMemory = () => true } = this.#options;
+    const { isMemory = () => true, architecture = "x86" } = this.#options;
+    if (!this.traits.isolates.includes(architecture)) return;
     if (!isMemory(address) && this.traits.checksAddresses) {
       this.lines.push(`[Firmware Warn]: GHES: Invalid address in generic error data: 0x${digits(address)}`);
       return;
@@ -131,10 +134,10 @@ const processorError: Handler = (made, entry, at, length) => {
   }
   const body = new View(entry.memory, ArmProcessor, at);
   if (made.traits.checksLengths) {
-    const sectionLength = body.number("sectionLength");
+    const sectionLength = body.number("sectionLength") | 0;
     if (sectionLength < partsLength(body)) {
       made.lines.push(
-        `[Firmware Bug]: section length: ${sectionLength | 0}`,
+        `[Firmware Bug]: section length: ${sectionLength}`,
         "[Firmware Bug]: section length is too small",
         "[Firmware Bug]: firmware-generated error record is incorrect",
       );

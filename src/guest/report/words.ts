@@ -176,6 +176,8 @@ export interface KernelTraits {
   readonly cxl: boolean;
   /** Processor contexts begin at multiples of this many bytes from the one before. */
   readonly contextAlignment: number;
+  /** Architectures on which Debian builds it to take pages out of use over a record. */
+  readonly isolates: readonly ("x86" | "arm64")[];
   /** Whether addresses outside memory are refused before anything is made of them. */
   readonly checksAddresses: boolean;
   /** Whether processor sections and the structures in them are measured before they are acted on. */
@@ -191,6 +193,7 @@ export const KERNELS = {
     aerAlways: false,
     cxl: false,
     contextAlignment: 1,
+    isolates: ["arm64"],
     checksAddresses: true,
     checksLengths: false,
     tellsOfKilled: false,
@@ -200,6 +203,7 @@ export const KERNELS = {
     aerAlways: true,
     cxl: true,
     contextAlignment: 16,
+    isolates: ["x86", "arm64"],
     checksAddresses: false,
     checksLengths: true,
     tellsOfKilled: true,
