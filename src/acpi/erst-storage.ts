@@ -15,3 +15,14 @@ export const ErstStoreHeader = struct("ERST Storage Header", 24, "QEMU docs/spec
 export const ErstStoreSlot = struct("Record Identifier", 8, "QEMU docs/specs/acpi_erst", () => ({
   id: u64("Identifier of the record in this slot; zero for a free one"),
 }));
+
+export const REPLACEMENT_MAGIC = "apeiREDO";
+/**
+ * Ends the unused bytes between the map and the first slot while the record before it, put aside at the end of the
+ * map, replaces another. QEMU does not look there. Half a mark is no mark: the word of magic is stored last.
+ */
+export const ErstStoreReplacement = struct("ERST Storage Replacement", 16, "this project alone", () => ({
+  slot: u32("Slot that gets the record"),
+  length: u32("Bytes of the record"),
+  magic: initially(text(8, "Always apeiREDO"), REPLACEMENT_MAGIC),
+}));

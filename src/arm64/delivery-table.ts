@@ -195,7 +195,9 @@ export function deliveryDocument(): string {
   out.push("", "## KVM_SET_VCPU_EVENTS", "", "Rules in the order they are applied; what one has done stays done when a later one fails.", "");
   out.push(line(["", "Condition", "Dialect", "Result"]), "|--:|---|---|---|");
   SET_EVENTS_RULES.forEach((rule, i) => {
-    out.push(line([`${i + 1}`, rule.words, rule.dialect ?? "both", rule.result === undefined ? "go on" : rule.result === 0 ? "0" : `-${rule.result}`]));
+    out.push(
+      line([`${i + 1}`, rule.words, rule.dialects?.join(", ") ?? "all", rule.result === undefined ? "go on" : rule.result === 0 ? "0" : `-${rule.result}`]),
+    );
   });
   return `${out.join("\n")}\n`;
 }

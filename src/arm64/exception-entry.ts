@@ -137,6 +137,8 @@ export interface AbortOptions {
   readonly set?: "recoverable" | "restartable" | "uncontainable";
   readonly ea?: boolean;
   readonly write?: boolean;
+  /** Bits of the syndrome beside these. */
+  readonly iss?: bigint;
   /** SCTLR2_ELx.EASE: the abort arrives at the SError vector. */
   readonly asSError?: boolean;
   readonly memoryTagging?: boolean;
@@ -160,7 +162,8 @@ export function injectAbort(registers: Registers, options: AbortOptions): Inject
     // On a table walk the architecture always provides the address; there FnV is RES0.
     ...(address === undefined && status === "externalAbort" && { fnv: true }),
   } as const;
-  const esr = abort === "data" ? buildEsr("dataAbort", { ...common, ...(options.write && { wnr: true }) }) : buildEsr("instructionAbort", common);
+  const own = abort === "data" ? buildEsr("dataAbort", { ...common, ...(options.write && { wnr: true }) }) : buildEsr("instructionAbort", common);
+  const esr = own | (options.iss ?? 0n);
   const injection = enterException(registers, {
     target,
     kind: options.asSError ? "serror" : "synchronous",

@@ -27,6 +27,20 @@ export const ProposedVcpuEvents = struct("vCPU Events (proposed)", 64, "KVM arm6
 });
 export type ProposedVcpuEvents = Parsed<typeof ProposedVcpuEvents>;
 
+/** The same once more, with a syndrome for the abort: the second proposal of 2025. What follows moves by 8 bytes. */
+export const ProposedSyndromeVcpuEvents = struct("vCPU Events (second proposal)", 64, "KVM arm64 proposal of July 2025: ISS of external aborts", {
+  serrorPending: flag("An SError waits to be taken"),
+  serrorHasEsr: flag("The SError's syndrome is in serror esr"),
+  extDabtPending: flag("Inject an external data abort now"),
+  extIabtPending: flag("Inject an external instruction abort now"),
+  extAbtHasEsr: flag("What is added to the abort's syndrome is in ext abt esr"),
+  pad: reserved(3),
+  serrorEsr: word("Syndrome of the SError, bits 24:0"),
+  extAbtEsr: word("Instruction specific syndrome of the abort, bits 24:0"),
+  reserved: reserved(40),
+});
+export type ProposedSyndromeVcpuEvents = Parsed<typeof ProposedSyndromeVcpuEvents>;
+
 /** `arm_sea` of struct kvm_run for KVM_EXIT_ARM_SEA in Linux 7.2. The guest virtual address is valid when ESR.FnV is clear. */
 export const SeaExit = struct("KVM_EXIT_ARM_SEA", 32, "Linux 7.2 include/uapi/linux/kvm.h", {
   flags: bits(8, "What is valid", { gpaValid: 0 }),
@@ -45,10 +59,12 @@ export const ProposedSeaExit = struct("KVM_EXIT_ARM_SEA (proposed)", 32, "KVM ar
 });
 export type ProposedSeaExit = Parsed<typeof ProposedSeaExit>;
 
-export type KvmDialect = "linux-7.2" | "proposed";
+export type KvmDialect = "linux-7.2" | "proposed" | "proposed-syndrome";
 export const KVM_LAYOUTS = {
   "linux-7.2": { events: VcpuEvents, sea: SeaExit },
   proposed: { events: ProposedVcpuEvents, sea: ProposedSeaExit },
+  // By then the exit had the form that was merged.
+  "proposed-syndrome": { events: ProposedSyndromeVcpuEvents, sea: SeaExit },
 } as const;
 
 /** Exit reasons that matter here, as numbered in struct kvm_run. */

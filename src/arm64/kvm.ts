@@ -1,6 +1,6 @@
 /**
  * KVM on arm64 as a monitor meets it: capabilities, exits for synchronous external aborts, and KVM_SET_VCPU_EVENTS
- * with its rules in the order the kernel applies them (Linux 7.2 arch/arm64/kvm behaviour, and the proposal of 2025).
+ * with its rules in the order the kernel applies them (Linux 7.2 arch/arm64/kvm behaviour, and two proposals of 2025).
  */
 import { decode, encode, hexNumber } from "../layout/index.ts";
 import { injectAarch32Abort } from "./aarch32-entry.ts";
@@ -17,7 +17,15 @@ import {
   serrorsUnmaskable,
   type TargetLevel,
 } from "./exception-entry.ts";
-import { CAPABILITY, type Capability, type EXIT_REASON, KVM_LAYOUTS, type KvmDialect, type ProposedVcpuEvents, type VcpuEvents } from "./kvm-layouts.ts";
+import {
+  CAPABILITY,
+  type Capability,
+  type EXIT_REASON,
+  KVM_LAYOUTS,
+  type KvmDialect,
+  type ProposedSyndromeVcpuEvents,
+  type VcpuEvents,
+} from "./kvm-layouts.ts";
 import { DataAbortSyndrome, HypervisorConfiguration, maskOf } from "./registers.ts";
 import {
   decodeEsr,
@@ -67,7 +75,7 @@ export class KvmMachine {
   has(capability: Capability): boolean {
     if (this.#missing.has(capability)) return false;
     if (capability === "KVM_CAP_ARM_INJECT_SERROR_ESR") return this.hostRas;
-    return capability !== "KVM_CAP_ARM_INJECT_EXT_IABT" || this.dialect === "proposed";
+    return capability !== "KVM_CAP_ARM_INJECT_EXT_IABT" || this.dialect !== "linux-7.2";
   }
   /** KVM_CHECK_EXTENSION. */
   checkExtension(capability: Capability): 0 | 1 {
@@ -145,8 +153,8 @@ export interface SetEventsResult {
   /** What follows for the guest, and what could not be known. */
   readonly consequences: readonly string[];
 }
-/** Events with every field optional; both dialects fit. */
-export type Events = VcpuEvents & ProposedVcpuEvents;
+/** Events with every field optional; all dialects fit. */
+export type Events = VcpuEvents & ProposedSyndromeVcpuEvents;
 
 const hcr = (field: string) => maskOf(HypervisorConfiguration, field);
 const S1PTW = maskOf(DataAbortSyndrome, "s1ptw");
@@ -266,7 +274,7 @@ export class KvmVcpu {
     const given = (events instanceof Uint8Array ? decode(layout, events) : events) as Events;
     const call: Call = { vcpu: this, events: given, thread, injections: [], misuse: [], consequences: [] };
     for (const rule of SET_EVENTS_RULES) {
-      if (rule.dialect !== undefined && rule.dialect !== this.machine.dialect) continue;
+      if (rule.dialects !== undefined && !rule.dialects.includes(this.machine.dialect)) continue;
       if (!rule.when(call)) continue;
       rule.effect?.(call);
       if (rule.result !== undefined) {
@@ -281,6 +289,7 @@ export class KvmVcpu {
   injectPendingAbort(call: Call, abort: "data" | "instruction"): void {
     const { exit } = this;
     const fault = this.#fault;
+    const iss = call.events.extAbtHasEsr ? (call.events.extAbtEsr ?? 0n) : 0n;
     const own = exit !== undefined && exit.kind !== "other";
     if (!own)
       call.misuse.push(
@@ -293,17 +302,19 @@ export class KvmVcpu {
         call.misuse.push(
           `the exit's class is ${form === "dataAbort" ? "a data" : "an instruction"} abort, the guest is given ${abort === "data" ? "a data" : "an instruction"} abort`,
         );
-      if ((exit.fault.esr & FNV) !== 0n) call.consequences.push("KVM clears FnV: the guest takes an address for valid that the exit marked as not valid");
+      if ((exit.fault.esr & FNV & ~iss) !== 0n)
+        call.consequences.push("KVM clears FnV: the guest takes an address for valid that the exit marked as not valid");
     }
     this.#unanswered = false;
-    const injection = this.#injectAbort(abort, fault);
+    const injection = this.#injectAbort(abort, fault, iss);
     if (injection) {
       call.injections.push(injection);
       call.consequences.push(...injection.unknown);
     } else call.consequences.push("the failing level of the stage 1 walk is not found again: nothing is injected, the guest repeats the access");
   }
 
-  #injectAbort(abort: "data" | "instruction", fault: GuestFault | undefined): Injection | undefined {
+  /** @param iss what the monitor adds to the syndrome; an AArch32 guest does not see it. */
+  #injectAbort(abort: "data" | "instruction", fault: GuestFault | undefined, iss: bigint): Injection | undefined {
     const known = fault?.far !== undefined && (fault.esr & FNV) === 0n;
     if (this.#options.aarch32) {
       const injection = injectAarch32Abort(this.registers, abort, known ? fault.far : undefined);
@@ -324,6 +335,7 @@ export class KvmVcpu {
       address: fault?.far ?? 0n,
       asSError: abortsAsSErrors(this.registers[`SCTLR2_${target}`]),
       memoryTagging: this.#options.memoryTagging ?? false,
+      iss,
     });
     const shown: Injection = known
       ? injection
@@ -413,13 +425,15 @@ interface Call {
 }
 interface SetEventsRule {
   readonly words: string;
-  readonly dialect?: KvmDialect;
+  /** Default: all. */
+  readonly dialects?: readonly KvmDialect[];
   when(call: Call): boolean;
   effect?(call: Call): void;
   /** Ends the call; without it the next rule is tried. */
   readonly result?: 0 | Errno;
 }
 const always = () => true;
+const PROPOSED: readonly KvmDialect[] = ["proposed", "proposed-syndrome"];
 const machine = (call: Call) => call.vcpu.machine;
 
 /** The rules of KVM_SET_VCPU_EVENTS in the order they are applied. What one has done stays done when a later one fails. */
@@ -437,8 +451,22 @@ export const SET_EVENTS_RULES: readonly SetEventsRule[] = [
     result: "EINVAL",
   },
   {
+    words: "serror_has_esr or ext_abt_has_esr, but the host has no RAS extension",
+    dialects: ["proposed-syndrome"],
+    when: (call) => (Boolean(call.events.serrorHasEsr) || Boolean(call.events.extAbtHasEsr)) && !machine(call).hostRas,
+    result: "EINVAL",
+  },
+  {
+    words: "serror_esr or ext_abt_esr has bits outside 24:0",
+    dialects: ["proposed-syndrome"],
+    when: ({ events }) =>
+      (Boolean(events.serrorHasEsr) && ((events.serrorEsr ?? 0n) & ~ISS_MASK) !== 0n) ||
+      (Boolean(events.extAbtHasEsr) && ((events.extAbtEsr ?? 0n) & ~ISS_MASK) !== 0n),
+    result: "EINVAL",
+  },
+  {
     words: "ext_dabt_pending and ext_iabt_pending at once",
-    dialect: "proposed",
+    dialects: PROPOSED,
     when: ({ events }) => Boolean(events.extDabtPending) && Boolean(events.extIabtPending),
     result: "EINVAL",
   },
@@ -449,7 +477,7 @@ export const SET_EVENTS_RULES: readonly SetEventsRule[] = [
   },
   {
     words: "ext_iabt_pending: the instruction abort is injected and committed at once",
-    dialect: "proposed",
+    dialects: PROPOSED,
     when: ({ events }) => Boolean(events.extIabtPending),
     effect: (call) => call.vcpu.injectPendingAbort(call, "instruction"),
   },

@@ -3,9 +3,9 @@
  * and the other way round, and the same operations leave the same bytes. QEMU overwrites a record where it lies; here
  * the new one is put aside first, so that at every moment the old or the new one is whole in a store that opens again.
  */
-import { ERST_STORE_MAGIC, ErstStoreHeader, ErstStoreSlot } from "../acpi/erst-storage.ts";
+import { ERST_STORE_MAGIC, ErstStoreHeader, ErstStoreReplacement, ErstStoreSlot, REPLACEMENT_MAGIC } from "../acpi/erst-storage.ts";
 import { RecordHeader } from "../cper/record.ts";
-import { decode, encode, fieldOffset, hexNumber, struct, text, UsageError, u32 } from "../layout/index.ts";
+import { decode, encode, fieldOffset, hexNumber, UsageError } from "../layout/index.ts";
 import { toLittleEndian } from "../machine/memory.ts";
 
 /** Where the bytes are kept. Writes take effect in the order they are made; one is whole or not at all only up to 8 aligned bytes. */
@@ -49,17 +49,7 @@ const FILLER = 0xff;
 const COUNT = fieldOffset(ErstStoreHeader, "recordCount");
 const ID = fieldOffset(RecordHeader, "recordId");
 
-/**
- * Ends the unused bytes between the map and the first slot while the record before it, put aside at the end of the
- * map, replaces another. QEMU does not look there. Half a mark is no mark: the word of magic is stored last.
- */
-const Replacement = struct("Replacement of a record", 16, "kept by this store during a write", {
-  slot: u32("Slot that gets the record"),
-  length: u32("Bytes of the record"),
-  magic: text(8, "Always apeiREDO"),
-});
-const REPLACEMENT_MAGIC = "apeiREDO";
-const MAGIC = fieldOffset(Replacement, "magic");
+const MAGIC = fieldOffset(ErstStoreReplacement, "magic");
 
 const isPowerOfTwo = (number: number) => number > 0 && (number & (number - 1)) === 0;
 const isRecordSize = (number: number) => isPowerOfTwo(number) && number >= LEAST_RECORD_SIZE;
@@ -228,9 +218,9 @@ export class ErstStorage {
       inPlace();
       return;
     }
-    const found = this.#backend.read(start, mark + Replacement.size - start);
+    const found = this.#backend.read(start, mark + ErstStoreReplacement.size - start);
     this.#backend.write(start, record);
-    const words = encode(Replacement, { slot, length: record.length, magic: REPLACEMENT_MAGIC });
+    const words = encode(ErstStoreReplacement, { slot, length: record.length, magic: REPLACEMENT_MAGIC });
     this.#backend.write(mark, words.subarray(0, MAGIC));
     this.#backend.write(mark + MAGIC, words.subarray(MAGIC));
     inPlace();
@@ -239,7 +229,7 @@ export class ErstStorage {
   }
   /** The bytes behind the map: where a record may be put aside, and where its mark goes. */
   #unused(): { readonly start: number; readonly mark: number } {
-    return { start: this.#mapEnd, mark: this.#first * this.recordSize - Replacement.size };
+    return { start: this.#mapEnd, mark: this.#first * this.recordSize - ErstStoreReplacement.size };
   }
 
   /** What a crash between two writes can leave: a replacement that was not finished, one record in two slots, a wrong count. */
@@ -269,7 +259,7 @@ export class ErstStorage {
   #finishReplacement(): string[] {
     const { start, mark } = this.#unused();
     if (start > mark) return [];
-    const { slot, length, magic } = decode(Replacement, this.#backend.read(mark, Replacement.size));
+    const { slot, length, magic } = decode(ErstStoreReplacement, this.#backend.read(mark, ErstStoreReplacement.size));
     if (magic !== REPLACEMENT_MAGIC || slot < this.#first || slot >= this.#slots || length < RecordHeader.size || start + length > mark) return [];
     const record = this.#backend.read(start, length);
     const id = viewOf(record).getBigUint64(ID, true);

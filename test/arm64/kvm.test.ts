@@ -2,7 +2,16 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Registers } from "../../src/arm64/exception-entry.ts";
 import { type Events, type GuestFault, KvmMachine, type MachineOptions, SET_EVENTS_RULES, type VcpuOptions } from "../../src/arm64/kvm.ts";
-import { CAPABILITY, EXIT_REASON, KVM_LAYOUTS, ProposedSeaExit, ProposedVcpuEvents, SeaExit, VcpuEvents } from "../../src/arm64/kvm-layouts.ts";
+import {
+  CAPABILITY,
+  EXIT_REASON,
+  KVM_LAYOUTS,
+  ProposedSeaExit,
+  ProposedSyndromeVcpuEvents,
+  ProposedVcpuEvents,
+  SeaExit,
+  VcpuEvents,
+} from "../../src/arm64/kvm-layouts.ts";
 import { bytesToHex, encode } from "../../src/layout/index.ts";
 import { hex } from "../support/hex.ts";
 import { lawsOf } from "../support/laws.ts";
@@ -10,6 +19,7 @@ import { lawsOf } from "../support/laws.ts";
 lawsOf(
   [
     ["vCPU events", VcpuEvents],
+    ["vCPU events, second proposal", ProposedSyndromeVcpuEvents],
     ["vCPU events, proposed", ProposedVcpuEvents],
     ["KVM_EXIT_ARM_SEA", SeaExit],
     ["KVM_EXIT_ARM_SEA, proposed", ProposedSeaExit],
@@ -300,6 +310,50 @@ describe("what KVM injects", () => {
   });
 });
 
+describe("the second proposal: a syndrome for the abort", () => {
+  const dialect = "proposed-syndrome";
+  test("its bits are added to those KVM makes, FnV among them", () => {
+    const vcpu = enabled({ dialect });
+    vcpu.takeAbort({ ...FAULT, esr: 0x92000410n });
+    const result = vcpu.setEvents({ extDabtPending: 1, extAbtHasEsr: 1, extAbtEsr: 0x1600n });
+    expect(result).toMatchObject({ result: 0, misuse: [] });
+    // Lower data abort, IL, FSC 0x10; SET 2, FnV and EA are the monitor's.
+    expect(vcpu.registers["ESR_EL1"]).toBe(0x92001610n);
+    expect(result.consequences.join()).not.toContain("clears FnV");
+  });
+  test("without the flag the field is not looked at", () => {
+    const vcpu = enabled({ dialect });
+    vcpu.takeAbort(FAULT);
+    expect(vcpu.setEvents({ extDabtPending: 1, extAbtEsr: 0xffff_ffff_ffffn })).toMatchObject({ result: 0 });
+    expect(vcpu.registers["ESR_EL1"]).toBe(0x92000010n);
+  });
+  test("what is wrong is refused before anything is injected", () => {
+    const wrong: [Partial<MachineOptions>, Events][] = [
+      [{}, { extDabtPending: 1, extAbtHasEsr: 1, extAbtEsr: 1n << 25n }],
+      [{}, { extDabtPending: 1, serrorHasEsr: 1, serrorEsr: 1n << 25n }],
+      [{ hostRas: false }, { extDabtPending: 1, extAbtHasEsr: 1 }],
+      [{ hostRas: false }, { extDabtPending: 1, serrorHasEsr: 1 }],
+      [{}, { extDabtPending: 1, extIabtPending: 1 }],
+    ];
+    for (const [machine, events] of wrong) {
+      const vcpu = enabled({ dialect, ...machine });
+      vcpu.takeAbort(FAULT);
+      expect(vcpu.setEvents(events)).toMatchObject({ result: -22, injections: [] });
+    }
+  });
+  test("byte for byte: the flag at 4, the syndrome at 16, and three bytes of pad", () => {
+    const bytes = new Uint8Array(64);
+    bytes.set([0, 0, 0, 1, 1], 0);
+    bytes.set([0x00, 0x02], 16);
+    const vcpu = enabled({ dialect });
+    vcpu.takeAbort({ ...FAULT, esr: 0x82000010n });
+    expect(vcpu.setEvents(bytes)).toMatchObject({ result: 0 });
+    expect(vcpu.registers["ESR_EL1"]).toBe(0x82000210n);
+    bytes[5] = 1;
+    expect(make({ dialect }).setEvents(bytes).result).toBe(-22);
+  });
+});
+
 describe("the proposed dialect", () => {
   test("both aborts at once", () => {
     const vcpu = enabled({ dialect: "proposed" });
@@ -368,7 +422,7 @@ describe("any call", () => {
     const registers = fc.record({ PSTATE: fc.bigInt(0n, (1n << 32n) - 1n), PC: fc.bigInt(0n, (1n << 64n) - 1n), VBAR_EL1: fc.constant(undefined) });
     fc.assert(
       fc.property(
-        fc.constantFrom("linux-7.2" as const, "proposed" as const),
+        fc.constantFrom("linux-7.2" as const, "proposed" as const, "proposed-syndrome" as const),
         fc.boolean(),
         registers,
         fc.array(fc.tuple(fc.constantFrom("set", "abort", "run", "unmask", "esb", "small"), fc.uint8Array({ minLength: 64, maxLength: 64 })), { maxLength: 8 }),

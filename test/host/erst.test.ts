@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { qemuErst } from "../../src/acpi/build-tables.ts";
+import { ErstStoreReplacement } from "../../src/acpi/erst-storage.ts";
 import { buildRecord } from "../../src/cper/record-codec.ts";
 import { ErstDriver } from "../../src/guest/erst.ts";
 import { ERST_REGISTER, ErstDevice } from "../../src/host/erst-device.ts";
@@ -8,6 +9,7 @@ import { type Backend, ErstStorage, emptyStore, MemoryBackend } from "../../src/
 import { MemoryWithDevices } from "../../src/host/mmio.ts";
 import { type AccessSize, SparseMemory } from "../../src/machine/memory.ts";
 import { hex } from "../support/hex.ts";
+import { lawsOf } from "../support/laws.ts";
 import { describeShared, shared } from "../support/shared.ts";
 
 const REGISTERS = 0xfebf_1000n;
@@ -37,6 +39,8 @@ const record = (id: bigint, bytes = 40, fill = 7): Uint8Array => {
   return made.get(key)!;
 };
 const same = (a: Uint8Array | undefined, b: Uint8Array) => a !== undefined && Buffer.compare(a, b) === 0;
+
+lawsOf([["replacement", ErstStoreReplacement]]);
 
 test("an empty store is what QEMU makes", () => {
   expect(emptyStore(SIZE).subarray(0, 32)).toEqual(hex`45 52 53 54 53 54 4f 52  00 20 00 00  00 20 00 00  00 01 00 00  00 00 00 00  00 00 00 00 00 00 00 00`);
