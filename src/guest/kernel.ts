@@ -26,8 +26,8 @@ import { readHest } from "./hest.ts";
 import type { KernelMessage } from "./pstore.ts";
 import { recoveryOf } from "./recovery.ts";
 import type { RegisterSpaces } from "./registers.ts";
+import { unhandledProcessorError } from "./report/aftermath.ts";
 import { bootErrors, linuxReport } from "./report/report.ts";
-import { PROCESSOR_ERROR_WORDS } from "./report/words.ts";
 
 export type GuestStep =
   | "boot"
@@ -95,8 +95,6 @@ const PRINT_MILLISECONDS = 5_000;
 const PAGE_SHIFT = 12n;
 /** Error type bit of a cache error as Linux reads it (UEFI 2.10 numbering). */
 const CACHE_ERROR = 2;
-/** All kinds it knows. */
-const PROCESSOR_ERROR_BITS = 0x1e;
 
 const format = statusBlockFormat(sectionTypes);
 type Severity = keyof typeof BLOCK_SEVERITY | number;
@@ -376,9 +374,7 @@ export class GuestKernel {
       for (const info of severe ? ((value as ArmProcessor).errorInfos ?? []) : []) {
         const kinds = info.errorType ?? 0;
         if ((kinds & CACHE_ERROR) === 0 || !info.validation?.physicalFaultAddress) {
-          const words = PROCESSOR_ERROR_WORDS.filter((_, i) => ((kinds >> (i + 1)) & 1) === 1).join("|");
-          const odd = (kinds & ~PROCESSOR_ERROR_BITS) !== 0 ? " with reserved bit(s)" : "";
-          this.#say("message", `[Firmware Warn]: GHES: Unhandled processor error type 0x${kinds.toString(16).padStart(2, "0")}: ${words}${odd}`, { source });
+          this.#say("message", unhandledProcessorError(kinds), { source });
           continue;
         }
         queued = this.#memoryFailure(device, info.physicalFaultAddress ?? 0n, true, entry) || queued;
