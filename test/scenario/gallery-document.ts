@@ -12,14 +12,14 @@ const GROUPS: readonly (readonly [heading: string, pattern: RegExp])[] = [
     "Where the error comes from, and what is known of it",
     /^(sea-|optional-|interrupt-masked|page-granular|not-guest-memory|no-|own-sections|several-vcpus|fatal$)/,
   ],
-  ["Notification types", /^notification-/],
+  ["Notification types", /^(notification-|sdei$)/],
   ["Records and acknowledgement", /^(shared-|queue-|merge-|overflow-|refuse-|late-|never-|block-|several-sources|duplicate-|version-|malformed-block)/],
-  ["Guests that lack something or misbehave", /^(guest-|interrupts-masked)/],
   ["Delivery on arm64", /^arm64-/],
   ["KVM on arm64", /^(kvm-|monitor-)/],
   ["x86", /^x86-/],
-  ["How a machine starts; what monitors do", /^(qemu-|edk2|direct-)/],
-  ["Error injection, stored records, boot errors", /^(injection|error-store|boot-|sdei$|crash)/],
+  ["How a machine starts; what monitors do", /^(qemu-|edk2|direct-|reset-)/],
+  ["Error injection, stored records, boot errors", /^(injection|error-store|boot-|bert-|crash|guest-panic)/],
+  ["Guests that lack something or misbehave", /^(guest-|interrupts-masked)/],
   ["Further", /./],
 ];
 const groupOf = (name: string) => GROUPS.find(([, pattern]) => pattern.test(name))![0];
