@@ -86,11 +86,12 @@ const SETTLE = 300;
 const MOST_FOLLOWED = 5;
 /** Milliseconds a record that no driver looks for is watched. */
 const UNSEEN = 1_500;
-const PANIC = 8_000;
 const LOOK = 20;
-/** Milliseconds in which the guest's shell does what it is told, and in which a dead kernel has stored its messages. */
-const ANSWER = 5_000;
-const LAST_WORDS = 3_000;
+/** Milliseconds in which the guest's shell does what it is told. */
+const ANSWER = 10_000;
+/** Milliseconds until a kernel that should die says so, and until its machine has ended then. */
+const PANIC = 15_000;
+const DEATH = 15_000;
 const GONE = "it is gone from the store";
 const TABLE = "What the kernel says about the error source table";
 const PANICKED = /Kernel panic - not syncing/;
@@ -217,7 +218,7 @@ class RealRun {
       if (early > 0) await sleep(early);
       if (await this.#happen(moment)) this.#done++;
     }
-    if (this.#store) await this.#compareLeft(this.#store);
+    if (this.#store) this.#compareLeft(this.#store);
     const console = this.#machine.output;
     const panicked = PANICKED.test(console);
     const outcome = panicked ? "panicked" : this.#ended || !this.#machine.running ? "ended" : "running";
@@ -381,9 +382,7 @@ class RealRun {
     this.#say("guest", "controller", operation, `${title[0]!.toLowerCase()}${title.slice(1)}`);
   }
 
-  async #compareLeft(store: RealStore): Promise<void> {
-    // A dying kernel stores its messages, then the machine ends.
-    if (this.#lastWords) await Promise.race([this.#machine.ended, sleep(LAST_WORDS)]);
+  #compareLeft(store: RealStore): void {
     this.#checks.push(store.compareLeft(this.#lastWords));
     const missing = missingRecords(this.#scenario.machine?.errorStore, store.content);
     if (missing.length > 0) this.#checks.push({ title: "What should be there", lines: missing.map((text) => ({ kind: "missing", text })) });
@@ -505,8 +504,9 @@ class RealRun {
   /** Wait for the kernel's death. */
   async #panics(mark: number): Promise<void> {
     await this.#machine.poll(() => (PANICKED.test(this.#machine.output.slice(mark)) ? true : undefined), PANIC);
-    await Promise.race([this.#machine.ended, sleep(SETTLE)]);
     const panicked = PANICKED.test(this.#machine.output);
+    // It stores its messages, then the machine ends.
+    await Promise.race([this.#machine.ended, sleep(panicked ? DEATH : SETTLE)]);
     this.#say("guest", undefined, panicked ? "panic" : "fault", panicked ? "the kernel panics, as it should" : "the kernel should have panicked", !panicked);
   }
 

@@ -63,9 +63,13 @@ export function baseOf(target: Target): Promise<readonly Uint8Array[]> {
 export const sample = async (name: string): Promise<Scenario> =>
   readScenario(readFileSync(fileURLToPath(new URL(`../../samples/qemu/${name}`, import.meta.url)), "utf8"));
 
+/** One of those that run in the model too. */
+export const scenarioSample = async (name: string): Promise<Scenario> =>
+  readScenario(readFileSync(fileURLToPath(new URL(`../../samples/scenarios/${name}`, import.meta.url)), "utf8"));
+
 export async function runOn(target: Target, scenario: Scenario, more: Partial<RealRunOptions> = {}): Promise<RealRunResult> {
   // A machine with further devices has tables of its own.
-  const base = more.store ? undefined : await baseOf(target);
+  const base = scenario.machine?.errorStore === undefined ? await baseOf(target) : undefined;
   return runForReal(scenario, { platform: platformOn(target), guest: guestOn(target), ...(base && { base }), ...more });
 }
 
