@@ -378,7 +378,7 @@ const sizeOf = ({ register }: Acknowledge) => {
 };
 
 const statusOf = (block: Uint8Array): number => new DataView(block.buffer, block.byteOffset).getUint32(STATUS, true);
-const isCorrected = (block: Uint8Array): boolean => decode(ErrorStatusBlockHeader, block).errorSeverity === "corrected";
+const isCorrected = (block: Uint8Array): boolean => block.length >= FIRST_ENTRY && decode(ErrorStatusBlockHeader, block).errorSeverity === "corrected";
 /** Section type and FRU text of the first entry: what makes two corrected errors the same kind. */
 const kindOf = (block: Uint8Array): string => {
   if (block.length < FIRST_ENTRY + ErrorDataEntryHeader.size) return "";
