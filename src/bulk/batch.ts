@@ -53,6 +53,8 @@ const jsonCell = (column: Column, cell: Cell): string =>
         ? JSON.stringify(cell)
         : String(cell);
 
+const NEWLINE = Uint8Array.of(0x0a);
+
 /** The header line of CSV. */
 export const csvHeader = (options: BatchOptions): string =>
   `${columnsOf(options)!
@@ -67,9 +69,9 @@ export const csvHeader = (options: BatchOptions): string =>
 export function batchConverter(options: BatchOptions, registry: SectionRegistry): (batch: Batch, sink: JsonSink) => BatchResult {
   const meets = compileWhere(options.where ?? [], registry);
   const columns = columnsOf(options);
+  const writer = new JsonWriter();
   const write = recordWriter(registry, '{"format":"cper",');
   return ({ bytes, offset, ends, odd }, sink) => {
-    const writer = new JsonWriter(sink);
     writer.input = bytes;
     const { view } = writer;
     sink.at = 0;
@@ -93,7 +95,7 @@ export function batchConverter(options: BatchOptions, registry: SectionRegistry)
         if (options.format === "ndjson") {
           sink.json(`{"format":"raw","offset":${offset + at},"problem":${JSON.stringify(oddity.problem)},"bytes":`);
           sink.hex(bytes, at, end);
-          sink.ascii("}\n");
+          sink.json("}\n");
         }
         continue;
       }
@@ -103,8 +105,8 @@ export function batchConverter(options: BatchOptions, registry: SectionRegistry)
       kept++;
       if (columns) addRows(at, end);
       else {
-        write(writer, at, end);
-        sink.ascii("\n");
+        write(sink, writer, at, end);
+        sink.append(NEWLINE);
       }
     }
     return { bytes: sink.text(), ...(cells && { columns: cells }), records, kept, problems };

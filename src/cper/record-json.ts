@@ -1,5 +1,16 @@
 /** Records straight from bytes to JSON text, for bulk decoding. */
-import { fieldOffset, guidBytes, type JsonWriter, jsonPlan, type Literal, literal, type Plan, type SectionRegistry } from "../layout/index.ts";
+import {
+  fieldOffset,
+  guidBytes,
+  type JsonSink,
+  type JsonWriter,
+  jsonPlan,
+  type Literal,
+  literal,
+  NoRoom,
+  type Plan,
+  type SectionRegistry,
+} from "../layout/index.ts";
 import { RecordHeader, SectionDescriptor } from "./record.ts";
 import { cperFormat } from "./record-codec.ts";
 import { sectionTypes } from "./registry.ts";
@@ -68,10 +79,13 @@ class GuidIndex {
 }
 
 /**
- * Make a function that appends the JSON of the record in `[start, end)`: byte for byte what
+ * Make a function that appends the JSON of the record in `[start, end)` to a sink: byte for byte what
  * `JSON.stringify(cperFormat(registry).toJson(parseRecord(…)))` gives. `opening` replaces the first brace.
  */
-export function recordWriter(registry: SectionRegistry = sectionTypes, opening = "{"): (writer: JsonWriter, start: number, end: number) => void {
+export function recordWriter(
+  registry: SectionRegistry = sectionTypes,
+  opening = "{",
+): (sink: JsonSink, writer: JsonWriter, start: number, end: number) => void {
   const index = new GuidIndex(registry);
   const format = cperFormat(registry);
   const beginning = literal(`${opening}"header":`);
@@ -79,13 +93,14 @@ export function recordWriter(registry: SectionRegistry = sectionTypes, opening =
   /** Handles records whose sections follow each other without gaps or overlaps; false for any other. */
   const direct = (writer: JsonWriter, start: number, end: number): boolean => {
     if (end - start < RecordHeader.size) return false;
-    const { sink, view } = writer;
+    const { view } = writer;
     const count = view.getUint16(start + SECTION_COUNT, true);
     const bodies = start + RecordHeader.size + count * SectionDescriptor.size;
     if (bodies > end) return false;
-    sink.literal(beginning);
+    writer.begin();
+    writer.literal(beginning);
     writer.write(HEADER, start, start + RecordHeader.size);
-    sink.literal(SECTIONS);
+    writer.literal(SECTIONS);
     let next = bodies;
     for (let i = 0; i < count; i++) {
       const descriptor = start + RecordHeader.size + i * SectionDescriptor.size;
@@ -93,29 +108,36 @@ export function recordWriter(registry: SectionRegistry = sectionTypes, opening =
       const to = from + view.getUint32(descriptor + SECTION_LENGTH, true);
       if (from !== next || to > end || to === from) return false;
       next = to;
-      sink.literal(i === 0 ? FIRST_DESCRIPTOR : NEXT_DESCRIPTOR);
+      writer.literal(i === 0 ? FIRST_DESCRIPTOR : NEXT_DESCRIPTOR);
       writer.write(DESCRIPTOR, descriptor, descriptor + SectionDescriptor.size);
       const type = index.find(view, descriptor + SECTION_TYPE, to - from);
       if (type) {
-        sink.literal(type.opening);
+        writer.literal(type.opening);
         writer.write(type.plan, from, to);
       } else {
-        sink.literal(RAW_BODY);
-        sink.hex(writer.input, from, to);
+        writer.literal(RAW_BODY);
+        writer.hex(from, to);
       }
-      sink.literal(END_SECTION);
+      writer.literal(END_SECTION);
     }
     if (next !== end) return false;
-    sink.literal(END_RECORD);
+    writer.literal(END_RECORD);
     return true;
   };
+  const fits = (writer: JsonWriter, start: number, end: number): boolean => {
+    try {
+      return direct(writer, start, end);
+    } catch (error) {
+      if (error instanceof NoRoom) return false;
+      throw error;
+    }
+  };
 
-  return (writer, start, end) => {
-    const { sink } = writer;
-    const from = sink.at;
-    if (direct(writer, start, end)) return;
-    sink.at = from;
-    sink.ascii(opening);
-    sink.json(JSON.stringify(format.toJson(format.parse(writer.input.subarray(start, end), []))).slice(1));
+  return (sink, writer, start, end) => {
+    if (fits(writer, start, end)) sink.append(writer.text());
+    else {
+      sink.json(opening);
+      sink.json(JSON.stringify(format.toJson(format.parse(writer.input.subarray(start, end), []))).slice(1));
+    }
   };
 }

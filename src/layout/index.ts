@@ -6,7 +6,7 @@ export { DecodeError, EncodeError, type Finding, UsageError, within } from "./er
 export type { Format } from "./format.ts";
 export { fromJson, type Json, toJson } from "./json.ts";
 export { JsonWriter, jsonPlan, type Plan } from "./json-bytes.ts";
-export { JsonSink, type Literal, literal } from "./json-text.ts";
+export { JsonSink, type Literal, literal, NoRoom } from "./json-text.ts";
 export * from "./layout.ts";
 export { type NameOf, referenceTable } from "./reference.ts";
 export * from "./section-registry.ts";

@@ -6,7 +6,7 @@
  */
 import { stepsOf, variantCase } from "./decode.ts";
 import { compileFields, enclose, fieldsBytes, type Program, runProgram } from "./json-program.ts";
-import { isBlank, type JsonSink, type Literal, literal } from "./json-text.ts";
+import { isBlank, type Literal, literal, page, putHex, putLiteral, reserve } from "./json-text.ts";
 import { bitRange, type ChoiceNode, type FixedNode, type ListNode, type Names, type Node, numberOf, type Ref, type Root, type VariantNode } from "./layout.ts";
 import { guidText, memberOf, readWord } from "./values.ts";
 
@@ -211,17 +211,14 @@ interface Frame {
   readonly spell: boolean;
 }
 
-/** Writes the JSON text of bytes into a sink. */
+/** Writes the JSON text of bytes on the page: of one thing at a time, whoever writes. */
 export class JsonWriter {
-  readonly sink: JsonSink;
+  /** Length of the text so far. */
+  #at = 0;
   #b: Uint8Array = new Uint8Array(0);
   #v: DataView = new DataView(this.#b.buffer);
   /** Whether the last part written was all there. */
   #complete = true;
-
-  constructor(sink: JsonSink) {
-    this.sink = sink;
-  }
 
   /** The bytes that offsets count in from now on. */
   set input(bytes: Uint8Array) {
@@ -235,9 +232,30 @@ export class JsonWriter {
     return this.#v;
   }
 
+  /** Begin a new text. */
+  begin(): void {
+    this.#at = 0;
+  }
+  /** The text, valid until a new one is begun anywhere. */
+  text(): Uint8Array {
+    return page.subarray(0, this.#at);
+  }
+
+  /** Append constant text. @throws NoRoom */
+  literal(text: Literal): void {
+    reserve(this.#at, text.length);
+    this.#at = putLiteral(this.#at, text);
+  }
+  /** Append bytes of the input as a string of hex digits. @throws NoRoom */
+  hex(start: number, end: number): void {
+    reserve(this.#at, (end - start) * 2 + 2);
+    this.#at = putHex(this.#at, this.#b, start, end);
+  }
+
   /**
    * Append what a layout says of the window `[start, end)`: byte for byte the UTF-8 of
    * `JSON.stringify(toJson(layout, parse(layout, input, start, end)))`.
+   * @throws NoRoom
    */
   write(plan: Plan, start: number, end: number): void {
     this.#write(plan, start, end, true);
@@ -252,17 +270,15 @@ export class JsonWriter {
     if (steps.length !== 1 || first.kind !== "run") return this.#parts(steps, start, end, whole, false);
     const room = end - start;
     if (whole ? first.size !== room : first.size > room) return this.#parts(steps, start, end, whole, true);
-    const sink = this.sink;
-    sink.ensure(first.most);
-    const open = sink.at;
-    sink.at = enclose(sink.bytes, open, runProgram(first.program!, sink.bytes, sink.view, open, this.#b, this.#v, start), 0x7b, 0x7d);
+    const open = this.#at;
+    reserve(open, first.most);
+    this.#at = enclose(open, runProgram(first.program!, open, this.#b, this.#v, start), 0x7b, 0x7d);
     this.#complete = true;
     return start + first.size;
   }
 
   #parts(steps: readonly Step[], start: number, end: number, whole: boolean, spell: boolean): number {
-    const sink = this.sink;
-    const open = sink.at;
+    const open = this.#at;
     const bases: number[] = [];
     const frame: Frame = { start, bases, spell };
     let at = start;
@@ -272,14 +288,14 @@ export class JsonWriter {
       bases.push(at);
       if (step.kind === "run") {
         all = step.size <= end - at;
-        sink.ensure(step.most);
+        reserve(this.#at, step.most);
         if (all && !(spell && step.reserved.length > 0)) {
-          sink.at = runProgram(step.program!, sink.bytes, sink.view, sink.at, this.#b, this.#v, at);
+          this.#at = runProgram(step.program!, this.#at, this.#b, this.#v, at);
           at += step.size;
         } else
           for (const { size, program } of step.each!()) {
             if (size > end - at) break;
-            sink.at = runProgram(program, sink.bytes, sink.view, sink.at, this.#b, this.#v, at);
+            this.#at = runProgram(program, this.#at, this.#b, this.#v, at);
             at += size;
           }
       } else {
@@ -290,14 +306,14 @@ export class JsonWriter {
     }
     if (!all || (whole && at < end)) {
       if (!spell && this.#leftOut(steps, bases, at)) {
-        sink.at = open;
+        this.#at = open;
         return this.#parts(steps, start, end, whole, true);
       }
       this.#raw(TRAILING, at, end);
       at = end;
     }
-    sink.ensure(2);
-    sink.at = enclose(sink.bytes, open, sink.at, 0x7b, 0x7d);
+    reserve(this.#at, 2);
+    this.#at = enclose(open, this.#at, 0x7b, 0x7d);
     this.#complete = all;
     return at;
   }
@@ -324,8 +340,8 @@ export class JsonWriter {
     return Math.max(0, Math.min(ref.most ?? Number.MAX_SAFE_INTEGER, this.#number(place, frame.bases) * ref.scale + ref.bias));
   }
   #raw(key: Literal, from: number, to: number): void {
-    this.sink.literal(key);
-    this.sink.hex(this.#b, from, to);
+    this.literal(key);
+    this.hex(from, to);
   }
   /** The plan of a structure or item; undefined for one whose layout is not known. */
   #planAt({ plan, variant }: Step, at: number, end: number): Plan | undefined {
@@ -374,7 +390,7 @@ export class JsonWriter {
         }
         if (item.kind === "choice") this.#choice(item, frame, at, stop);
         else {
-          this.sink.literal(item.key);
+          this.literal(item.key);
           this.#write(item.plan!, at, stop, true);
         }
         this.#complete = fits;
@@ -386,39 +402,38 @@ export class JsonWriter {
           this.#complete = false;
           return at;
         }
-        this.sink.literal(step.key);
+        this.literal(step.key);
         return this.#write(plan, at, end, false);
       }
     }
   }
 
   #list(step: Step, frame: Frame, start: number, end: number): number {
-    const sink = this.sink;
     const count = step.amount ? this.#amount(step.amount, frame) : Number.POSITIVE_INFINITY;
-    const before = sink.at;
-    sink.literal(step.key);
-    const open = sink.at;
+    const before = this.#at;
+    this.literal(step.key);
+    const open = this.#at;
     let items = 0;
     let at = start;
     while (items < count && at < end) {
       const plan = this.#planAt(step, at, end);
       const first = plan?.steps[0];
       if (!plan || (first && first.size > end - at)) break;
-      const from = sink.at;
-      sink.ensure(1);
-      sink.bytes[sink.at++] = 0x2c;
+      const from = this.#at;
+      reserve(from, 1);
+      page[this.#at++] = 0x2c;
       const next = this.#write(plan, at, end, false);
       if (next === at) {
-        sink.at = from;
+        this.#at = from;
         break;
       }
       at = next;
       items++;
     }
-    if (items === 0) sink.at = before;
+    if (items === 0) this.#at = before;
     else {
-      sink.ensure(2);
-      sink.at = enclose(sink.bytes, open, sink.at, 0x5b, 0x5d);
+      reserve(this.#at, 2);
+      this.#at = enclose(open, this.#at, 0x5b, 0x5d);
     }
     this.#complete = step.amount ? items === count : at === end;
     return at;
@@ -428,7 +443,7 @@ export class JsonWriter {
     const on = step.on!;
     const plan = step.cases!.get(on.kind === "guid" ? guidText(this.#b, frame.bases[on.step]! + on.offset) : this.#number(on, frame.bases));
     if (plan) {
-      this.sink.literal(step.key);
+      this.literal(step.key);
       this.#write(plan, at, end, true);
     } else this.#raw(step.key, at, end);
     this.#complete = true;

@@ -1,34 +1,42 @@
 /**
- * Fixed fields to JSON text: each run of them is compiled to a short program, a list of numbers, that one loop
+ * Fixed fields to JSON text: each run of them is compiled to a short program, a row of numbers, that one loop
  * executes. The loop is the same for every layout, so V8 has it optimised after the first thousand records, and
  * its machine code fits the instruction cache, which that of a function generated for each layout does not.
- *
- * Text that never changes (keys, brackets, names of values) is copied eight bytes at a time, as doubles: ASCII never
- * has the bit pattern of a NaN. What is stored past the end of a piece is overwritten by the next.
  */
-import { isBlank, literal, putDecimal, putGuid, putHex, putHex64, putText, putTimestamp } from "./json-text.ts";
+import { isBlank, keep, NoRoom, page, putDecimal, putGuid, putHex, putHex64, putPiece, putText, putTimestamp } from "./json-text.ts";
 import { type BitMember, type BitsNode, bitRange, type EnumNode, type FixedNode, type Names, numberOf, type UintNode } from "./layout.ts";
 import { memberOf } from "./values.ts";
 
-/** A run of fields, compiled. */
-export interface Program {
-  /**
-   * Instructions: operation and length of the text before the value in one word, where that text is, offset of the
-   * field, and what the operation needs besides.
-   */
-  readonly code: Int32Array;
-  /** Constant text; each piece begins with a new word. */
-  readonly text: Float64Array;
-  /** Pieces of text by number, as pairs of place and length; length 0 where a number has none. */
-  readonly tables: Int32Array;
-  /** Where in `tables` a value has its text, for enumerations with large values. */
-  readonly maps: readonly ReadonlyMap<number, number>[];
-  /** Programs of structures inside. */
-  readonly parts: readonly Program[];
+/**
+ * The instructions of all programs: operation and length of the text before the value in one word, where that text
+ * is, offset of the field, and what the operation needs besides. A program is the place of its first instruction.
+ */
+const code = new Int32Array(1 << 16);
+let codeUsed = 0;
+/** Pieces of text by number, as pairs of place and length; length 0 where a number has none. */
+const tables = new Int32Array(1 << 16);
+let tablesUsed = 0;
+/** Enumerations with large values: where in the tables a value has its text. */
+const maps: ReadonlyMap<number, number>[] = [];
+
+/** Keep numbers in an array for good; returns where they begin. @throws NoRoom */
+function keepNumbers(array: Int32Array, at: number, numbers: readonly number[]): number {
+  if (at + numbers.length > array.length) throw new NoRoom("there are too many layouts");
+  array.set(numbers, at);
+  return at + numbers.length;
+}
+function keepTable(texts: readonly (string | undefined)[]): number {
+  const from = tablesUsed;
+  tablesUsed = keepNumbers(
+    tables,
+    from,
+    texts.flatMap((text) => (text === undefined ? [0, 0] : [keep(text), text.length])),
+  );
+  return from;
 }
 
-/** Words copied for every piece of text, however short: the end of a loop would be mispredicted more dearly. */
-const AT_ONCE = 3;
+/** A run of fields, compiled. */
+export type Program = number;
 
 // ---- instructions ----
 
@@ -52,7 +60,7 @@ const BYTES = 12;
 const RESERVED = 13;
 /** Text alone. */
 const CONSTANT = 14;
-/** Number of another program, and the brackets its text goes into: its first comma becomes the left one. */
+/** Another program, and the brackets its text goes into: its first comma becomes the left one. */
 const ENCLOSED = 15;
 
 const OPERATION_BITS = 4;
@@ -76,33 +84,13 @@ const sizeOf = (node: UintNode | EnumNode | BitsNode) => node.size | (node.order
 
 class Compiler {
   readonly #code: number[] = [];
-  readonly #text: number[] = [];
-  readonly #places = new Map<string, number>();
-  readonly #tables: number[] = [];
-  readonly #maps: ReadonlyMap<number, number>[] = [];
-  readonly #parts: Program[] = [];
   /** Text to be written before the next value. */
   #pending = "";
-
-  /** Where a piece of text lies. */
-  #place(text: string): number {
-    const known = this.#places.get(text);
-    if (known !== undefined) return known;
-    const place = this.#text.length;
-    this.#text.push(...literal(text).chunks);
-    this.#places.set(text, place);
-    return place;
-  }
-  #table(texts: readonly (string | undefined)[]): number {
-    const from = this.#tables.length;
-    for (const text of texts) this.#tables.push(text === undefined ? 0 : this.#place(text), text?.length ?? 0);
-    return from;
-  }
 
   #add(operation: number, text: string, offset: number, ...rest: number[]): void {
     const before = this.#pending + text;
     this.#pending = "";
-    this.#code.push(operation | (before.length << OPERATION_BITS), this.#place(before), offset, ...rest);
+    this.#code.push(operation | (before.length << OPERATION_BITS), keep(before), offset, ...rest);
   }
 
   /** `,"key":value` for each field from `offset` on; the comma of the first is replaced by `opening`. */
@@ -123,10 +111,10 @@ class Compiler {
         else this.#add(node.size === 2 ? U16 : U32, text, at);
         break;
       case "enum":
-        this.#add(NAMED, text, at, sizeOf(node), ...this.#named(this.#pending + text, node.names));
+        this.#add(NAMED, text, at, sizeOf(node), ...named(this.#pending + text, node.names));
         break;
       case "bits": {
-        const members = this.#members(node.members);
+        const members = memberInstructions(node.members);
         this.#add(BITS, text, at, sizeOf(node), members.length);
         this.#code.push(...members);
         break;
@@ -157,7 +145,7 @@ class Compiler {
       case "struct": {
         const fields = Object.entries(node.fields);
         if (fields.length === 0) this.#pending += `${text}{}`;
-        else if (fields[0]![1].kind === "reserved") this.#add(ENCLOSED, text, at, this.#parts.push(compileFields(fields)) - 1, 0x7b, 0x7d);
+        else if (fields[0]![1].kind === "reserved") this.#add(ENCLOSED, text, at, compileFields(fields), 0x7b, 0x7d);
         else {
           this.fields(fields, at, `${text}{`);
           this.#pending += "}";
@@ -167,67 +155,63 @@ class Compiler {
     }
   }
 
-  /** The text of each value that has a name: table and count, or map and -1. */
-  #named(text: string, names: Names): [table: number, count: number] {
-    const entries = Object.entries(names).map(([name, entry]) => [numberOf(entry), `${text}${JSON.stringify(name)}`] as const);
-    const highest = Math.max(...entries.map(([value]) => value));
-    if (highest < 4096) {
-      const texts: (string | undefined)[] = Array.from({ length: highest + 1 }, () => undefined);
-      for (const [value, name] of entries) texts[value] = name;
-      return [this.#table(texts), texts.length];
-    }
-    return [this.#maps.push(new Map(entries.map(([value, name]) => [value, this.#table([name])]))) - 1, -1];
-  }
-
-  /** Instructions for the members of a bit field. */
-  #members(members: Readonly<Record<string, BitMember>>): number[] {
-    const code: number[] = [];
-    let flags: (string | undefined)[] = [];
-    let half = 0;
-    let mask = 0;
-    const flush = () => {
-      if (mask !== 0) code.push(FLAGS, half, mask, this.#table(flags));
-      flags = [];
-      mask = 0;
-    };
-    let known = 0n;
-    for (const [name, member] of Object.entries(members)) {
-      const [low, width] = bitRange(member);
-      known |= ((1n << BigInt(width)) - 1n) << BigInt(low);
-      const text = `,${JSON.stringify(name)}:`;
-      if (typeof member === "number") {
-        // Bits are found from the lowest up: one that is declared after a higher one begins a new group.
-        if (low >> 5 !== half || low % 32 < flags.length) flush();
-        half = low >> 5;
-        while (flags.length < low % 32) flags.push(undefined);
-        flags.push(`${text}true`);
-        mask |= 1 << low;
-      } else {
-        flush();
-        const piece = [this.#place(text), text.length, low, width];
-        if ("names" in member) code.push(NAMED_RANGE, ...piece, ...this.#named(text, member.names));
-        else code.push(RANGE, ...piece);
-      }
-    }
-    flush();
-    const [restLow, restHigh] = [~known & 0xffffffffn, (~known >> 32n) & 0xffffffffn].map((word) => Number(word) | 0);
-    if (restLow !== 0 || restHigh !== 0) code.push(REST, this.#place(REST_KEY), REST_KEY.length, restLow!, restHigh!);
-    code.push(LAST);
-    return code;
-  }
-
   finish(): Program {
     this.#add(END, "", 0);
-    return {
-      code: Int32Array.from(this.#code),
-      // Reading a piece may reach past its end.
-      text: Float64Array.from([...this.#text, ...Array.from({ length: AT_ONCE }, () => 0)]),
-      tables: Int32Array.from(this.#tables),
-      maps: this.#maps,
-      parts: this.#parts,
-    };
+    const from = codeUsed;
+    codeUsed = keepNumbers(code, from, this.#code);
+    return from;
   }
 }
+
+/** The text of each value that has a name: table and count, or map and -1. */
+function named(text: string, names: Names): [table: number, count: number] {
+  const entries = Object.entries(names).map(([name, entry]) => [numberOf(entry), `${text}${JSON.stringify(name)}`] as const);
+  const highest = Math.max(...entries.map(([value]) => value));
+  if (highest < 4096) {
+    const texts: (string | undefined)[] = Array.from({ length: highest + 1 }, () => undefined);
+    for (const [value, name] of entries) texts[value] = name;
+    return [keepTable(texts), texts.length];
+  }
+  return [maps.push(new Map(entries.map(([value, name]) => [value, keepTable([name])]))) - 1, -1];
+}
+
+/** Instructions for the members of a bit field. */
+function memberInstructions(members: Readonly<Record<string, BitMember>>): number[] {
+  const code: number[] = [];
+  let flags: (string | undefined)[] = [];
+  let half = 0;
+  let mask = 0;
+  const flush = () => {
+    if (mask !== 0) code.push(FLAGS, half, mask, keepTable(flags));
+    flags = [];
+    mask = 0;
+  };
+  let known = 0n;
+  for (const [name, member] of Object.entries(members)) {
+    const [low, width] = bitRange(member);
+    known |= ((1n << BigInt(width)) - 1n) << BigInt(low);
+    const text = `,${JSON.stringify(name)}:`;
+    if (typeof member === "number") {
+      // Bits are found from the lowest up: one that is declared after a higher one begins a new group.
+      if (low >> 5 !== half || low % 32 < flags.length) flush();
+      half = low >> 5;
+      while (flags.length < low % 32) flags.push(undefined);
+      flags.push(`${text}true`);
+      mask |= 1 << low;
+    } else {
+      flush();
+      const piece = [keep(text), text.length, low, width];
+      if ("names" in member) code.push(NAMED_RANGE, ...piece, ...named(text, member.names));
+      else code.push(RANGE, ...piece);
+    }
+  }
+  flush();
+  const [restLow, restHigh] = [~known & 0xffffffffn, (~known >> 32n) & 0xffffffffn].map((word) => Number(word) | 0);
+  if (restLow !== 0 || restHigh !== 0) code.push(REST, keep(REST_KEY), REST_KEY.length, restLow!, restHigh!);
+  code.push(LAST);
+  return code;
+}
+
 const REST_KEY = ',"rest":';
 
 /** A program that writes `,"key":value` for each field; reserved bytes that are zero are left out. */
@@ -294,26 +278,15 @@ function wordAt(b: Uint8Array, v: DataView, at: number, size: number): number {
   }
 }
 
-/** Write a piece of constant text. */
-function putPiece(d: DataView, p: number, text: Float64Array, piece: number, length: number): number {
-  d.setFloat64(p, text[piece]!, true);
-  d.setFloat64(p + 8, text[piece + 1]!, true);
-  d.setFloat64(p + 16, text[piece + 2]!, true);
-  for (let i = AT_ONCE; i * 8 < length; i++) d.setFloat64(p + i * 8, text[piece + i]!, true);
-  return p + length;
-}
-
 /** Write the text of a value that has a name, or `piece` and the number of one that has none. */
-function putNamed(u: Uint8Array, d: DataView, p: number, program: Program, piece: number, length: number, value: number, table: number, count: number): number {
-  const { tables, text } = program;
-  const entry = count >= 0 ? (value < count ? table + value * 2 : -1) : (program.maps[table]!.get(value) ?? -1);
-  if (entry >= 0 && tables[entry + 1]! > 0) return putPiece(d, p, text, tables[entry]!, tables[entry + 1]!);
-  return putDecimal(u, d, putPiece(d, p, text, piece, length), value);
+function putNamed(at: number, place: number, length: number, value: number, table: number, count: number): number {
+  const entry = count >= 0 ? (value < count ? table + value * 2 : -1) : (maps[table]!.get(value) ?? -1);
+  if (entry >= 0 && tables[entry + 1]! > 0) return putPiece(at, tables[entry]!, tables[entry + 1]!);
+  return putDecimal(putPiece(at, place, length), value);
 }
 
 /** The members of a bit field, each after a comma. */
-function putMembers(u: Uint8Array, d: DataView, from: number, program: Program, start: number, low: number, high: number): number {
-  const { code, text, tables } = program;
+function putMembers(from: number, start: number, low: number, high: number): number {
   let p = from;
   let pc = start;
   for (;;) {
@@ -324,23 +297,23 @@ function putMembers(u: Uint8Array, d: DataView, from: number, program: Program, 
         while (left !== 0) {
           const entry = table + 2 * (31 - Math.clz32(left & -left));
           left &= left - 1;
-          p = putPiece(d, p, text, tables[entry]!, tables[entry + 1]!);
+          p = putPiece(p, tables[entry]!, tables[entry + 1]!);
         }
         pc += 4;
         break;
       }
       case RANGE:
-        p = putDecimal(u, d, putPiece(d, p, text, code[pc + 1]!, code[pc + 2]!), memberOf(low, high, code[pc + 3]!, code[pc + 4]!));
+        p = putDecimal(putPiece(p, code[pc + 1]!, code[pc + 2]!), memberOf(low, high, code[pc + 3]!, code[pc + 4]!));
         pc += 5;
         break;
       case NAMED_RANGE:
-        p = putNamed(u, d, p, program, code[pc + 1]!, code[pc + 2]!, memberOf(low, high, code[pc + 3]!, code[pc + 4]!), code[pc + 5]!, code[pc + 6]!);
+        p = putNamed(p, code[pc + 1]!, code[pc + 2]!, memberOf(low, high, code[pc + 3]!, code[pc + 4]!), code[pc + 5]!, code[pc + 6]!);
         pc += 7;
         break;
       case REST: {
         const restLow = low & code[pc + 3]!;
         const restHigh = high & code[pc + 4]!;
-        if ((restLow | restHigh) !== 0) p = putHex64(u, d, putPiece(d, p, text, code[pc + 1]!, code[pc + 2]!), restLow >>> 0, restHigh >>> 0);
+        if ((restLow | restHigh) !== 0) p = putHex64(putPiece(p, code[pc + 1]!, code[pc + 2]!), restLow >>> 0, restHigh >>> 0);
         pc += 5;
         break;
       }
@@ -351,75 +324,74 @@ function putMembers(u: Uint8Array, d: DataView, from: number, program: Program, 
 }
 
 /**
- * Write at `p` of `u` the JSON of the fields at `o` of `b`; `d` and `v` are views of the same memory.
- * @returns the end of the text. The caller has made room.
+ * Write at `from` on the page the JSON of the fields at `o` of `b`; `v` is a view of the same bytes.
+ * @returns the end of the text. The caller has made sure that there is room.
  */
-export function runProgram(program: Program, u: Uint8Array, d: DataView, from: number, b: Uint8Array, v: DataView, o: number): number {
-  const { code, text } = program;
+export function runProgram(program: Program, from: number, b: Uint8Array, v: DataView, o: number): number {
   let p = from;
-  for (let pc = 0; ; ) {
+  for (let pc = program; ; ) {
     const head = code[pc]!;
     const piece = code[pc + 1]!;
     const at = o + code[pc + 2]!;
     const length = head >>> OPERATION_BITS;
     // Also before operations that may turn out to write nothing: they then do not move on.
-    const q = putPiece(d, p, text, piece, length);
+    const q = putPiece(p, piece, length);
     switch (head & OPERATION) {
       case U8:
-        p = putDecimal(u, d, q, b[at]!);
+        p = putDecimal(q, b[at]!);
         pc += 3;
         break;
       case U16:
-        p = putDecimal(u, d, q, v.getUint16(at, true));
+        p = putDecimal(q, v.getUint16(at, true));
         pc += 3;
         break;
       case U32:
-        p = putDecimal(u, d, q, v.getUint32(at, true));
+        p = putDecimal(q, v.getUint32(at, true));
         pc += 3;
         break;
       case U64:
-        p = putHex64(u, d, q, v.getUint32(at, true), v.getUint32(at + 4, true));
+        p = putHex64(q, v.getUint32(at, true), v.getUint32(at + 4, true));
         pc += 3;
         break;
       case U64_BIG:
-        p = putHex64(u, d, q, v.getUint32(at + 4, false), v.getUint32(at, false));
+        p = putHex64(q, v.getUint32(at + 4, false), v.getUint32(at, false));
         pc += 3;
         break;
       case WORD:
-        p = putDecimal(u, d, q, wordAt(b, v, at, code[pc + 3]!));
+        p = putDecimal(q, wordAt(b, v, at, code[pc + 3]!));
         pc += 4;
         break;
       case NAMED:
-        p = putNamed(u, d, p, program, piece, length, wordAt(b, v, at, code[pc + 3]!), code[pc + 4]!, code[pc + 5]!);
+        p = putNamed(p, piece, length, wordAt(b, v, at, code[pc + 3]!), code[pc + 4]!, code[pc + 5]!);
         pc += 6;
         break;
       case BITS: {
         const size = code[pc + 3]!;
         const low = size === 8 ? v.getUint32(at, true) : size === (8 | (BIG << 1)) ? v.getUint32(at + 4, false) : wordAt(b, v, at, size);
         const high = size === 8 ? v.getUint32(at + 4, true) : size === (8 | (BIG << 1)) ? v.getUint32(at, false) : 0;
-        p = enclose(u, q, putMembers(u, d, q, program, pc + 5, low, high), 0x7b, 0x7d);
+        p = enclose(q, putMembers(q, pc + 5, low, high), 0x7b, 0x7d);
         pc += 5 + code[pc + 4]!;
         break;
       }
       case GUID:
-        p = putGuid(u, d, q, b, v, at);
+        p = putGuid(q, b, v, at);
         pc += 3;
         break;
       case TEXT:
-        p = putText(u, q, b, at, code[pc + 3]!);
+        p = putText(q, b, at, code[pc + 3]!);
         pc += 4;
         break;
       case TIMESTAMP:
-        p = putTimestamp(u, d, q, b, at);
+        p = putTimestamp(q, b, at);
         pc += 3;
         break;
       case BYTES:
-        p = putHex(u, d, q, b, at, at + code[pc + 3]!);
+        p = putHex(q, b, at, at + code[pc + 3]!);
         pc += 4;
         break;
       case RESERVED: {
         const size = code[pc + 3]!;
-        if (!isBlank(b, at, at + size)) p = putHex(u, d, q, b, at, at + size);
+        if (!isBlank(b, at, at + size)) p = putHex(q, b, at, at + size);
         pc += 4;
         break;
       }
@@ -428,7 +400,7 @@ export function runProgram(program: Program, u: Uint8Array, d: DataView, from: n
         pc += 3;
         break;
       case ENCLOSED:
-        p = enclose(u, q, runProgram(program.parts[code[pc + 3]!]!, u, d, q, b, v, at), code[pc + 4]!, code[pc + 5]!);
+        p = enclose(q, runProgram(code[pc + 3]!, q, b, v, at), code[pc + 4]!, code[pc + 5]!);
         pc += 6;
         break;
       default:
@@ -438,9 +410,9 @@ export function runProgram(program: Program, u: Uint8Array, d: DataView, from: n
 }
 
 /** Put brackets around what lies between `open` and `p`, whose first comma becomes the left one; returns the end. */
-export function enclose(u: Uint8Array, open: number, p: number, left: number, right: number): number {
+export function enclose(open: number, p: number, left: number, right: number): number {
   const end = p === open ? p + 1 : p;
-  u[open] = left;
-  u[end] = right;
+  page[open] = left;
+  page[end] = right;
   return end + 1;
 }

@@ -100,23 +100,24 @@ const batches = () => {
   });
 };
 row("finding records", ns(time(records.length, batches)));
-const writer = new JsonWriter(new JsonSink(1 << 22));
+const writer = new JsonWriter();
 writer.input = bytes;
 const direct = (layout, places) => {
   const plan = jsonPlan(layout);
   return time(places.length, () => {
     for (const [from, to] of places) {
-      writer.sink.at = 0;
+      writer.begin();
       writer.write(plan, from, to);
     }
   });
 };
 const convert = batchConverter({ format: "ndjson" }, sectionTypes);
 const stream = batches();
+const sink = new JsonSink();
 let written = 0;
 const whole = time(records.length, () => {
   written = 0;
-  for (const batch of stream) written += convert(batch, writer.sink).bytes.length;
+  for (const batch of stream) written += convert(batch, sink).bytes.length;
 });
 row("bytes to NDJSON, in memory", us(whole), `${(whole / stringify).toFixed(2)} ×`, `${(written / records.length).toFixed(0)} chars`);
 row(

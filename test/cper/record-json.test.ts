@@ -9,10 +9,11 @@ const format = cperFormat();
 const write = recordWriter();
 
 function agree(bytes: Uint8Array): void {
-  const writer = new JsonWriter(new JsonSink(16));
+  const writer = new JsonWriter();
+  const sink = new JsonSink(16);
   writer.input = bytes;
-  write(writer, 0, bytes.length);
-  expect(new TextDecoder().decode(writer.sink.text())).toBe(JSON.stringify(format.toJson(format.parse(bytes, []))));
+  write(sink, writer, 0, bytes.length);
+  expect(new TextDecoder().decode(sink.text())).toBe(JSON.stringify(format.toJson(format.parse(bytes, []))));
 }
 
 describeShared("the direct path says what the ordinary path says", () => {

@@ -17,7 +17,6 @@ import {
   treeLines,
 } from "../../src/layout/index.ts";
 import { JsonWriter, jsonPlan } from "../../src/layout/json-bytes.ts";
-import { JsonSink } from "../../src/layout/json-text.ts";
 
 export interface LawOptions {
   readonly runs?: number;
@@ -50,10 +49,10 @@ export function lawsOf(layouts: readonly (readonly [name: string, layout: { read
       const value = parse(layout as never, bytes, 0, bytes.length, { findings }) as object;
       same(encode(layout as never, value as never), bytes);
       const jsonText = JSON.stringify(toJson(layout, value));
-      const writer = new JsonWriter(new JsonSink(8));
+      const writer = new JsonWriter();
       writer.input = bytes;
       writer.write(plan, 0, bytes.length);
-      expect(new TextDecoder().decode(writer.sink.text())).toBe(jsonText);
+      expect(new TextDecoder().decode(writer.text())).toBe(jsonText);
       const json = JSON.parse(jsonText) as Json;
       if (!accepts(json)) expect.fail(`${JSON.stringify(accepts.errors?.[0])} for ${JSON.stringify(json)}`);
       same(encode(layout as never, fromJson(layout, json)), bytes);
