@@ -77,7 +77,7 @@ describe.each(NAMES)("%s", (name) => {
     const result = runScenario(await readScenario(text(`${name}.json`)));
     for (const { submitted, ...parts } of Object.values(result.accounts)) expect(Object.values(parts).reduce((sum, count) => sum + count, 0)).toBe(submitted);
     expect(() => JSON.stringify(runJson(result))).not.toThrow();
-    const svg = sequenceDiagram(result.name, result.timeline, result.lanes);
+    const svg = sequenceDiagram(result.name, result.timeline, result);
     expect(svg.match(/<(circle|line x1="\d+" y1="\d+" x2="\d+" y2="\d+" stroke)/g)).toHaveLength(result.timeline.length);
     expect(svg).not.toMatch(/NaN|undefined/);
     for (const { from, to } of result.timeline) for (const lane of to ? [from, to] : [from]) expect(svg).toContain(`>${result.lanes[lane]}</text>`);

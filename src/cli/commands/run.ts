@@ -18,7 +18,7 @@ export const command: Command = {
     const { scenario, outside } = await readScenarioFile(args["scenario"] as string, args, io);
     const result = runScenario(scenario, outside);
     await keepStore(args, result.store);
-    if (args["svg"] !== undefined) await writeWhole(args["svg"] as string, sequenceDiagram(result.name, result.timeline, result.lanes));
+    if (args["svg"] !== undefined) await writeWhole(args["svg"] as string, sequenceDiagram(result.name, result.timeline, result));
     io.stdout.write(args["json"] ? `${JSON.stringify(runJson(result), null, 2)}\n` : `${runLines(result, !args["brief"]).join("\n")}\n`);
     return result.missing.length > 0 ? EXIT.findings : EXIT.fine;
   },
