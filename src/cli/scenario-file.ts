@@ -2,12 +2,13 @@
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { ErstStorage, MemoryBackend } from "../host/erst-storage.ts";
+import { fileProblem } from "../input/local-files.ts";
 import { bytesToHex, UsageError } from "../layout/index.ts";
 import type { Outside } from "../scenario/outside.ts";
 import { readScenario } from "../scenario/read.ts";
 import type { Scenario } from "../scenario/schema.ts";
 import type { Args } from "./arguments.ts";
-import { readInput, reason, writeWhole } from "./files.ts";
+import { readInput, writeWhole } from "./files.ts";
 import type { Io } from "./io.ts";
 
 /** Options of the commands that run scenarios. */
@@ -31,7 +32,7 @@ export async function readScenarioFile(file: string, args: Args, io: Io): Promis
     try {
       return new Uint8Array(readFileSync(full));
     } catch (error) {
-      throw new UsageError(`${full}: ${reason(error)}`);
+      throw new UsageError(`${full}: ${fileProblem(error)}`);
     }
   };
   const bert = args["bert"] as string | undefined;

@@ -2,6 +2,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { chmod, mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { makeFolder } from "../input/local-files.ts";
 import { UsageError } from "../layout/index.ts";
 import { cached, hostArchitecture, PrivateApt } from "./debian-packages.ts";
 import { FIRMWARE_IMAGES, type Place } from "./platform.ts";
@@ -45,7 +46,7 @@ export async function debianMachine(
       const root = join(out, ROOT);
       for (const path of [...KEPT, ...FIRMWARE_IMAGES.map((image) => image.slice(1))]) {
         if (!existsSync(join(unpacked, path))) continue;
-        await mkdir(dirname(join(root, path)), { recursive: true });
+        makeFolder(dirname(join(root, path)));
         await rename(join(unpacked, path), join(root, path));
       }
       await writePrograms(root, join(out, "bin"));

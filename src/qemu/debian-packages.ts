@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readFile, rename, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { makeFolder } from "../input/local-files.ts";
 import { UsageError } from "../layout/index.ts";
 import { Guarded, temporaryFolder } from "./guardian.ts";
 
@@ -43,7 +44,7 @@ export async function cached(
   const home = join(cache, name);
   if (existsSync(home)) return home;
   try {
-    await mkdir(cache, { recursive: true });
+    makeFolder(cache);
     const held = new Guarded(await mkdtemp(join(cache, ".fetch-")), "/bin/true", []);
     try {
       const out = join(held.folder, "out");
@@ -111,7 +112,7 @@ export class PrivateApt {
 
   /** @param folder for its lists and packages. @throws UsageError when the release's list cannot be fetched. */
   static async open(folder: string, release: string, architecture: string, environment: Environment): Promise<PrivateApt> {
-    for (const name of ["state/lists/partial", "cache/archives/partial"]) await mkdir(join(folder, name), { recursive: true });
+    for (const name of ["state/lists/partial", "cache/archives/partial"]) makeFolder(join(folder, name));
     const list = join(folder, "sources.list");
     const status = join(folder, "status");
     await writeFile(list, `${(await sourceLines(checkedRelease(release), environment)).join("\n")}\n`);

@@ -5,11 +5,12 @@ import { type BootResult, boot, FIRMWARES, type FirmwareName } from "../../firmw
 import { consequenceOf, differences, firmwareTitle } from "../../firmware/consequence.ts";
 import { linkedSources } from "../../firmware/error-sources.ts";
 import type { WrittenPointer } from "../../firmware/frame.ts";
+import { makeFolder } from "../../input/local-files.ts";
 import { capital, hexNumber, type Json, parseNumber, UsageError } from "../../layout/index.ts";
 import { entryText } from "../../loader/script.ts";
 import { DEFAULT_RAM, q35, virt } from "../../machine/machines.ts";
 import { SparseMemory } from "../../machine/memory.ts";
-import { makeFolder, writeWhole } from "../files.ts";
+import { writeWhole } from "../files.ts";
 import { readHandOff } from "../hand-off-folder.ts";
 import { type Command, EXIT } from "../io.ts";
 
