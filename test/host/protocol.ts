@@ -43,6 +43,8 @@ export interface Setup {
   readonly take?: Take;
   /** Bytes a plain copy moves in one step. */
   readonly chunk?: number;
+  /** The host's stores become visible as late and as disordered as on arm64. */
+  readonly weak?: boolean;
 }
 
 export function run({
@@ -54,6 +56,7 @@ export function run({
   locate = (l) => l,
   take: taking = take,
   chunk = 32,
+  weak = false,
 }: Setup) {
   const sources = [0, 1].map((i) => ({ version, write: shared ? BigInt(1 << i) : 1n, preserve: shared ? 0xffffn : 0xfffffffffffffffen }));
   const placed = placeSources(sources, { sharedAcknowledge: shared });
@@ -115,7 +118,7 @@ export function run({
     const answered = accounts.reduce((sum, account) => sum + account.written + account.refused + account.dropped + account.overflowed, 0);
     return submitted === errors.length && answered === errors.length && delivered === written;
   };
-  return explore(memory, programs, check as never, goal as never, chunk);
+  return explore(memory, programs, check as never, goal as never, chunk, weak ? [0] : []);
 }
 
 export const CASES: readonly (readonly [name: string, setup: Setup])[] = [
