@@ -66,7 +66,8 @@ export class Exceptions {
     const how = error.exception === "sea" ? "" : `; ${SYNCHRONIZED[situation.synchronized]}`;
     const again = { first: "", again: "met again: ", "at last": "no longer held back: " }[met];
     const entered = situation.enteredFrom === undefined ? interrupted : `${interrupted}, on an interrupt's entry from ${situation.enteredFrom}`;
-    stage.say("hardware", undefined, "error", `${again}${kind} on ${this.#stage.unit} ${vcpu} at ${entered}${masked}${severity}${how}`, {
+    const where = interrupted === "EL2" && !stage.physical ? `the processor of vCPU ${vcpu}` : `${stage.unit} ${vcpu}`;
+    stage.say("hardware", undefined, "error", `${again}${kind} on ${where} at ${entered}${masked}${severity}${how}`, {
       data: { vcpu, interrupted, esr: hexNumber(first) },
     });
     const whose = decision.reasons.at(-1)!;
@@ -196,10 +197,9 @@ export class Exceptions {
           this.#laneOf(readerOf(situation, at)),
           "deferred",
           `DISR_EL1 = ${hexNumber(disr)}: A and the syndrome; execution goes on at ${article(returnsTo)}`,
-          {
-            data: { DISR_EL1: hexNumber(disr) },
-          },
+          { data: { DISR_EL1: hexNumber(disr) } },
         );
+        if (takenBy === "EL3" && situation.synchronized === "iesb") stage.say(firmware, undefined, "consequence", this.#canTell().reason);
         this.#readDisr(vcpu, readerOf(situation, at), disr);
         break;
       }
@@ -216,10 +216,15 @@ export class Exceptions {
     }
   }
 
+  /** Whether firmware can always tell the kernel of an SError. */
+  #canTell() {
+    const { name = "Linux", iesb = true } = this.#stage.guest;
+    return canAlwaysTell({ name, iesbAtEveryChange: iesb });
+  }
+
   #lastResort(vcpu: number, error: ProcessorErrorEvent, decision: Delivery, source: number | undefined): void {
     const stage = this.#stage;
-    const { name = "Linux", iesb = true } = stage.guest;
-    const verdict = canAlwaysTell({ name, iesbAtEveryChange: iesb });
+    const verdict = this.#canTell();
     if (!verdict.always) stage.say(this.#firmware, undefined, "consequence", verdict.reason, { bad: true });
     switch (decision.lastResort) {
       case "reboot":
@@ -245,7 +250,7 @@ export class Exceptions {
       }
       default:
         this.#waiting.push({ vcpu, error });
-        stage.say(this.#firmware, undefined, "firmware", `ERET to ${article(decision.returnsTo)}; the operating system knows nothing yet`, { bad: true });
+        stage.say(this.#firmware, undefined, "firmware", `ERET to ${article(decision.returnsTo)}; the interrupted software knows nothing yet`, { bad: true });
     }
   }
 

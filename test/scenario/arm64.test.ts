@@ -134,6 +134,23 @@ const SCENARIOS: Readonly<Record<string, Expected>> = {
     disr: [0x80000811n],
     certain: false,
   },
+  "arm64-no-el2-no-el3": { taken: [["EL1", 0x380n, SERROR.restartable, KERNEL, STATE.kernel]], belongsTo: "EL1" },
+  "arm64-host-interrupted": {
+    taken: [
+      ["EL2", 0x380n, SERROR.restartable, KERNEL_EL2, STATE.el2],
+      ["EL2", 0x380n, SERROR.recoverable, KERNEL_EL2, STATE.el2],
+    ],
+    belongsTo: "EL2",
+    outcome: "ended",
+  },
+  "arm64-masked-at-el2": {
+    taken: [
+      ["EL3", 0x580n, SERROR.restartable, KERNEL_EL2, STATE.el2 | 0x100n],
+      ["EL3", 0x580n, SERROR.restartable, KERNEL_EL2, STATE.el2 | 0x100n],
+    ],
+    disr: [0x80000811n],
+    belongsTo: "EL2",
+  },
   "arm64-virtual-serror-esb": { taken: [], disr: [0x80000811n] },
   "arm64-virtual-serror-off": { taken: [], disr: [] },
 };
@@ -170,7 +187,7 @@ test.each([
   ["arm64-masked-iesb", "execution goes on at the entered vector"],
   ["arm64-esb-defers", "execution goes on at the instruction after ESB"],
   ["arm64-no-serror-needed", "DISR_EL1 stays clear; ERET goes back to the interrupted instruction"],
-  ["arm64-last-resort-retry", "ERET to the interrupted instruction; the operating system knows nothing yet"],
+  ["arm64-last-resort-retry", "ERET to the interrupted instruction; the interrupted software knows nothing yet"],
   ["arm64-last-resort-another-processor", "processor 0 goes on at the interrupted instruction; processor 1 is told"],
 ])("%s: %s", async (name, words) => {
   expect((await run(name)).timeline.some(({ text }) => text.includes(words))).toBe(true);
@@ -187,7 +204,7 @@ test("the guest never finds the host's syndrome", async () => {
 /** What the ioctl returns (Linux API text of KVM_SET_VCPU_EVENTS and the proposal), and whether a programming error is named. */
 test.each([
   ["kvm-both-aborts", ["-EINVAL"], 0],
-  ["kvm-abort-after-other-exit", ["0"], 1],
+  ["kvm-abort-after-other-exit", ["0", "0"], 2],
   ["kvm-abort-after-mmio", ["0"], 0],
   ["kvm-capability-missing", ["-EINVAL", "-EINVAL"], 0],
   ["kvm-enabled-late", [], 1],
