@@ -456,6 +456,10 @@ export class GuestKernel {
   }
 }
 
-const isSame = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.every((byte, i) => byte === b[i]);
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  let i = 0;
+  while (i < a.length && a[i] === b[i]) i++;
+  return i === a.length && i === b.length;
+}
 
 const nothing: Handling = { records: 0, claimed: false, finish: () => {} };

@@ -1,8 +1,9 @@
 /** Status blocks for memory errors, saying exactly what the host knows. */
-import { buildErrorStatusBlock, type ErrorStatusBlock, encodeErrorStatusBlock, entryHeaderLayout } from "../acpi/status-block.ts";
+import { buildErrorStatusBlock, type ErrorStatusBlock, ErrorStatusBlockHeader, encodeErrorStatusBlock, entryHeaderLayout } from "../acpi/status-block.ts";
 import { armProcessor } from "../cper/sections/arm-processor.ts";
 import type { MEMORY_ERROR_TYPE } from "../cper/sections/memory.ts";
 import { PlatformMemory, platformMemory } from "../cper/sections/memory.ts";
+import { fieldOffset } from "../layout/index.ts";
 
 const REVISION = 0x0300;
 
@@ -47,8 +48,33 @@ export interface MemoryKnowledge {
   readonly virtualAddress?: bigint | undefined;
 }
 
+const BODY = ErrorStatusBlockHeader.size + entryHeaderLayout(REVISION).size;
+const ADDRESS = BODY + fieldOffset(PlatformMemory, "physicalAddress");
+const MASK = BODY + fieldOffset(PlatformMemory, "physicalAddressMask");
+const MOST_TEMPLATES = 64;
+/** Blocks by all that is in them but numbers: errors in a row mostly differ in the address alone. */
+const templates = new Map<string, Uint8Array>();
+
 /** A well-formed memory error whose validation bits cover what is known and nothing else. */
-export function memoryRecord({ physicalAddress, addressLsb, severity, errorType, fruText, virtualAddress }: MemoryKnowledge): Uint8Array {
+export function memoryRecord(known: MemoryKnowledge): Uint8Array {
+  const { physicalAddress, addressLsb, severity, errorType, fruText, virtualAddress } = known;
+  if (physicalAddress === undefined || virtualAddress !== undefined) return buildMemoryRecord(known);
+  const mask = addressLsb === undefined ? undefined : BigInt.asUintN(64, -1n << BigInt(addressLsb));
+  const key = [severity, errorType, mask !== undefined, fruText].join();
+  let template = templates.get(key);
+  if (!template) {
+    template = buildMemoryRecord({ ...known, physicalAddress: 0n });
+    if (templates.size === MOST_TEMPLATES) templates.clear();
+    templates.set(key, template);
+  }
+  const block = template.slice();
+  const view = new DataView(block.buffer);
+  view.setBigUint64(ADDRESS, mask === undefined ? physicalAddress : physicalAddress & mask, true);
+  if (mask !== undefined) view.setBigUint64(MASK, mask, true);
+  return block;
+}
+
+function buildMemoryRecord({ physicalAddress, addressLsb, severity, errorType, fruText, virtualAddress }: MemoryKnowledge): Uint8Array {
   const mask = addressLsb === undefined ? undefined : BigInt.asUintN(64, -1n << BigInt(addressLsb));
   const body = {
     ...(physicalAddress !== undefined && { physicalAddress: mask === undefined ? physicalAddress : physicalAddress & mask }),

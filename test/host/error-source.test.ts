@@ -53,6 +53,13 @@ describe("records", () => {
   });
   test("only what is known is marked valid", () => {
     expect(memoryRecord({ severity: "recoverable" }).subarray(92, 100)).toEqual(hex`00 00 00 00 00 00 00 00`);
+    // One after the other, with and without what is known: nothing of the one before is left in the next.
+    expect(memoryRecord({ physicalAddress: 1n, severity: "recoverable", addressLsb: 0 }).subarray(92, 124)).toEqual(hex`
+      06 00 00 00 00 00 00 00  00 00 00 00 00 00 00 00  01 00 00 00 00 00 00 00  ff ff ff ff ff ff ff ff`);
+    expect(memoryRecord({ physicalAddress: 2n, severity: "recoverable" }).subarray(92, 124)).toEqual(hex`
+      02 00 00 00 00 00 00 00  00 00 00 00 00 00 00 00  02 00 00 00 00 00 00 00  00 00 00 00 00 00 00 00`);
+    expect(memoryRecord({ physicalAddress: 3n, severity: "recoverable", addressLsb: 63 }).subarray(108, 124)).toEqual(hex`
+      00 00 00 00 00 00 00 00  00 00 00 00 00 00 00 80`);
     const paged = memoryRecord({ physicalAddress: 0x50abd123n, addressLsb: 12, severity: "recoverable" });
     expect(paged.subarray(92, 124)).toEqual(hex`06 00 00 00 00 00 00 00  00 00 00 00 00 00 00 00  00 d0 ab 50 00 00 00 00  00 f0 ff ff ff ff ff ff`);
   });
