@@ -2,7 +2,7 @@
  * The ERST device beside that of a real QEMU, driven over qtest: npm run long:erst
  * Random accesses to both BARs, among them whole operations with records, odd sizes and odd places. After each the
  * registers are compared, after each round the exchange buffer, and at the end of each machine the storage file.
- * Words: [machines] [rounds per machine] [seed]
+ * Words: [machines] [rounds per machine] [seed]; QEMU names another program.
  */
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -249,7 +249,7 @@ async function run({ size, recordSize, store }: Kind): Promise<Pair["counts"]> {
   writeFileSync(path, bytes);
   const listeners = [await Listener.listen(join(folder, "qtest")), await Listener.listen(join(folder, "qmp"))] as const;
   const qemu = spawn(
-    "qemu-system-x86_64",
+    process.env["QEMU"] ?? "qemu-system-x86_64",
     ["-M", "pc", "-accel", "tcg", "-S", "-display", "none", "-nodefaults"].concat(
       ["-qtest", `unix:${listeners[0].path}`, "-qtest-log", "none", "-qmp", `unix:${listeners[1].path}`],
       ["-object", `memory-backend-file,id=store,mem-path=${path},size=${size},share=on`],
