@@ -1,17 +1,17 @@
 /**
- * Errors the processor itself notices, and what software does about SErrors: every one is routed by the delivery
- * engine, so that the timeline says who takes it, at which vector, with which registers, and where ERET leads.
+ * Errors the physical processor notices: every one is routed by the delivery engine, so that the timeline says who
+ * takes it, at which vector, with which registers, and where ERET leads.
  */
-import { canAlwaysTell, type Delivery, decideDelivery, decideVirtualSError, judgeFirmware, judgeMonitor, type Situation } from "../arm64/delivery.ts";
+import { canAlwaysTell, type Delivery, decideDelivery, judgeFirmware, type Situation } from "../arm64/delivery.ts";
 import { enterException, type Injection, type Level, type TargetLevel } from "../arm64/exception-entry.ts";
-import type { SetEventsResult } from "../arm64/kvm.ts";
-import { buildEsr, decodeEsr, disrFromEsr, type Esr, encodeEsr, esrFromDisr, serrorVerdict } from "../arm64/syndrome.ts";
+import { buildEsr, decodeEsr, disrFromEsr, type Esr, encodeEsr, esrFromDisr, esrProblems, serrorVerdict } from "../arm64/syndrome.ts";
 import { hexNumber, UsageError } from "../layout/index.ts";
+import type { Hypervisor } from "./hypervisor.ts";
 import type { Messenger } from "./messenger.ts";
-import { CONTAINED, injectionData, injectionWords, type Processor } from "./processor.ts";
+import { injectionData, injectionWords, type Processor } from "./processor.ts";
 import { recordOf } from "./record.ts";
 import type { Moment, SeaExitEvent } from "./schema.ts";
-import { FIRMWARE_WORDS, firmwareAction, type KvmExitEvent, MONITOR_WORDS, type ProcessorErrorEvent, type SetEventsEvent } from "./schema-arm64.ts";
+import { FIRMWARE_WORDS, firmwareAction, type ProcessorErrorEvent } from "./schema-arm64.ts";
 import type { Stage } from "./stage.ts";
 import type { Lane } from "./timeline.ts";
 
@@ -28,14 +28,16 @@ const SYNCHRONIZED = { no: "nothing synchronised it", esb: "an ESB synchronised 
 export class Exceptions {
   readonly #stage: Stage;
   readonly #messenger: Messenger;
+  readonly #hypervisor: Hypervisor;
   /** A guest's abort that is taken to EL2 goes to the monitor. */
   readonly #toMonitor: (exit: SeaExitEvent) => void;
   /** Errors that wait for their processor to unmask SErrors. */
   #waiting: Waiting[] = [];
 
-  constructor(stage: Stage, messenger: Messenger, toMonitor: (exit: SeaExitEvent) => void) {
+  constructor(stage: Stage, messenger: Messenger, hypervisor: Hypervisor, toMonitor: (exit: SeaExitEvent) => void) {
     this.#stage = stage;
     this.#messenger = messenger;
+    this.#hypervisor = hypervisor;
     this.#toMonitor = toMonitor;
   }
 
@@ -55,6 +57,7 @@ export class Exceptions {
     const stage = this.#stage;
     const vcpu = error.vcpu ?? 0;
     const processor = stage.processor(vcpu);
+    checkSyndrome(error, stage);
     const situation = this.#situation(processor, error);
     const decision = decideDelivery(situation);
     if (decision.impossible !== undefined) throw new UsageError(`event at ${stage.agenda.now} ms: ${decision.impossible}`);
@@ -130,7 +133,7 @@ export class Exceptions {
       kind: abort ? "synchronous" : "serror",
       exception: abort ? (decodeEsr(esr).form === "instructionAbort" ? "instruction abort" : "data abort") : "SError",
       esr,
-      ...(abort && { far: error.virtualAddress === undefined ? { unknown: "FnV tells that it is not known" } : { address: BigInt(error.virtualAddress) } }),
+      ...(abort && { far: faultAddress(error, esr) }),
     });
     // Where the ERET of EL3 leads is the firmware's choice.
     return { injection, returnsTo: `${target === "EL3" ? "" : "ERET goes back to "}${article(returnsTo)}`, esr };
@@ -255,7 +258,7 @@ export class Exceptions {
   }
 
   /** Software has the exception: what it makes of it. */
-  #taken(vcpu: number, error: ProcessorErrorEvent, { interrupted }: Situation, { at, takenBy }: Delivery, esr: bigint): void {
+  #taken(vcpu: number, error: ProcessorErrorEvent, { interrupted, tge }: Situation, { at, takenBy }: Delivery, esr: bigint): void {
     const stage = this.#stage;
     const { state } = stage.processor(vcpu);
     if (this.#laneOf(at) === "guest") {
@@ -265,8 +268,12 @@ export class Exceptions {
       } else stage.kernel.notify("sea", 0, { user: interrupted === "EL0", interruptsMasked: state.interruptsMasked === true }).finish();
       return;
     }
-    if (interrupted === "EL2") {
-      this.#hostDies(esr, error.exception);
+    if (tge && interrupted === "EL0" && error.exception === "sea") {
+      stage.say("kernel", undefined, "verdict", "with HCR_EL2.TGE no guest runs: the abort is that of a program of the host, which gets SIGBUS");
+      return;
+    }
+    if (tge || interrupted === "EL2") {
+      this.#ownError(esr, error.exception);
       return;
     }
     if (error.exception === "sea") {
@@ -284,10 +291,11 @@ export class Exceptions {
     stage.say("kernel", undefined, "verdict", `SError, ${verdict.words}: ${verdict.kvmWords}`, { ...(fatal && { bad: true }) });
     if (fatal) stage.ended = true;
     // KVM's own syndrome: what the host's said of levels and walks means nothing to the guest.
-    if (verdict.kvm === "guestSError") this.setEvents({ vcpu, serrorPending: true }, "kernel");
+    if (verdict.kvm === "guestSError") this.#hypervisor.setEvents({ vcpu, serrorPending: true }, "kernel");
   }
 
-  #hostDies(esr: bigint, exception: ProcessorErrorEvent["exception"]): void {
+  /** An error of the kernel at EL2 or of its programs. */
+  #ownError(esr: bigint, exception: ProcessorErrorEvent["exception"]): void {
     const stage = this.#stage;
     const { linux, words, linuxWords } = serrorVerdict(esr);
     const dies = exception === "sea" || linux === "panic";
@@ -296,7 +304,7 @@ export class Exceptions {
       undefined,
       "verdict",
       exception === "sea"
-        ? "the abort is its own: it asks its own error sources, and dies when none explains it"
+        ? "the abort is the kernel's own: it asks firmware only about those of programs and guests, and dies"
         : `SError, ${words}: the kernel ${linuxWords}`,
       { ...(dies && { bad: true }) },
     );
@@ -311,7 +319,7 @@ export class Exceptions {
       data: { DISR_EL1: hexNumber(disr), ESR: hexNumber(esr) },
     });
     if (lane === "guest") stage.kernel.serror(esr);
-    else this.#hostDies(esr, "serror");
+    else this.#ownError(esr, "serror");
   }
 
   /** How a guest's abort gets to the monitor's host. */
@@ -331,8 +339,7 @@ export class Exceptions {
   /** A processor's state changed: what waited for it may be taken now. */
   changed(vcpu: number): void {
     const stage = this.#stage;
-    const processor = stage.processor(vcpu);
-    const { state, kvm } = processor;
+    const { state } = stage.processor(vcpu);
     if (state.serrorMasked) return;
     const mine = this.#waiting.filter((waiting) => waiting.vcpu === vcpu);
     this.#waiting = this.#waiting.filter((waiting) => waiting.vcpu !== vcpu);
@@ -340,134 +347,22 @@ export class Exceptions {
       const { synchronizedBy: _was, enteredFrom: _from, firmware: _tried, ...rest } = error;
       this.notice(rest, state.routing?.ea ? "again" : "at last");
     }
-    const injection = kvm.unmaskSErrors();
-    if (injection) this.#virtual(vcpu, injection);
-    processor.returnFromException();
-  }
-
-  /** A virtual SError is taken by the guest. */
-  #virtual(vcpu: number, injection: Injection): void {
-    const stage = this.#stage;
-    const esr = injection.registers.find(({ register }) => register === `ESR_${injection.target}`)?.value ?? 0n;
-    stage.say("kernel", "guest", "delivered", `SError on vCPU ${vcpu}: ${injectionWords(injection)}`, { data: { vcpu, ...injectionData(injection) } });
-    stage.kernel.serror(esr);
-  }
-
-  /** The monitor asks for an SError in its guest, with a syndrome made for it. */
-  giveVirtual(vcpu: number): void {
-    const stage = this.#stage;
-    const { state, kvm } = stage.processor(vcpu);
-    const { amo = true, tge = false } = state.routing ?? {};
-    const level = state.level === "EL1" ? "EL1" : "EL0";
-    const decision = decideVirtualSError({ interrupted: level, amo, tge, masked: state.serrorMasked === true, esb: false });
-    if (decision.how === "impossible") {
-      stage.say("kernel", undefined, "undeliverable", `no virtual SError: ${decision.reasons.join("; ")}`, { bad: true });
-      return;
-    }
-    const syndrome = kvm.machine.hostRas ? { serrorHasEsr: 1, serrorEsr: CONTAINED } : {};
-    const result = kvm.setEvents({ serrorPending: 1, ...syndrome }, `vcpu${vcpu}`);
-    for (const injection of result.injections) this.#injected(vcpu, injection);
-    stage.processor(vcpu).returnFromException();
+    this.#hypervisor.unmasked(vcpu);
   }
 
   /** Software executes an ESB. */
   synchronize({ vcpu = 0 }: NonNullable<Moment["esb"]>): void {
     const stage = this.#stage;
-    const processor = stage.processor(vcpu);
-    const { state, kvm } = processor;
-    stage.say("guest", undefined, "esb", `${this.#stage.unit} ${vcpu} executes an ESB`);
+    const { state } = stage.processor(vcpu);
+    const lane = state.level === "EL2" ? this.#laneOf("EL2") : "guest";
+    stage.say(lane, undefined, "esb", `${stage.unit} ${vcpu} executes an ESB`);
     const waiting = this.#waiting.find((candidate) => candidate.vcpu === vcpu);
     if (waiting) {
       this.#waiting = this.#waiting.filter((candidate) => candidate !== waiting);
       this.notice({ ...waiting.error, synchronizedBy: "esb" }, state.routing?.ea ? "again" : "at last");
       return;
     }
-    const level = state.level ?? "EL0";
-    if (!kvm.serrorPending || level === "EL2") {
-      stage.say("guest", undefined, "disr", "nothing was pending: DISR_EL1 reads 0x0");
-      return;
-    }
-    const decision = decideVirtualSError({ interrupted: level, amo: true, tge: false, masked: state.serrorMasked === true, esb: true });
-    const disr = kvm.synchronizeErrors();
-    kvm.registers["VDISR_EL2"] = 0n;
-    stage.say("hardware", "guest", "deferred", `${decision.reasons.join("; ")}: DISR_EL1 = ${hexNumber(disr)}`, { data: { DISR_EL1: hexNumber(disr) } });
-    const esr = esrFromDisr(disr);
-    stage.say("guest", undefined, "disr", `vCPU ${vcpu} reads DISR_EL1 ${hexNumber(disr)}, clears it and makes of it ESR ${hexNumber(esr)}`);
-    stage.kernel.serror(esr);
-  }
-
-  // ---- KVM, as the monitor calls it ----
-
-  /** KVM_SET_VCPU_EVENTS. @param by the monitor, or KVM on its own account. */
-  setEvents(event: SetEventsEvent, by: "monitor" | "kernel" = "monitor"): void {
-    const stage = this.#stage;
-    const { vcpu = 0, thread = `vcpu${vcpu}`, serrorPending, serrorEsr, extDabtPending, extIabtPending, extAbtEsr } = event;
-    const { kvm } = stage.processor(vcpu);
-    const flags = [
-      serrorPending && `serror_pending${serrorEsr === undefined ? "" : `, serror_esr ${hexNumber(BigInt(serrorEsr))}`}`,
-      extDabtPending && "ext_dabt_pending",
-      extIabtPending && "ext_iabt_pending",
-      extAbtEsr !== undefined && `ext_abt_esr ${hexNumber(BigInt(extAbtEsr))}`,
-    ].filter(Boolean);
-    if (by === "monitor")
-      stage.say("monitor", "kernel", "setEvents", `KVM_SET_VCPU_EVENTS on vCPU ${vcpu}: ${flags.length === 0 ? "nothing pending" : flags.join(", ")}`);
-    const result = kvm.setEvents(
-      {
-        serrorPending: serrorPending ? 1 : 0,
-        serrorHasEsr: serrorEsr === undefined ? 0 : 1,
-        serrorEsr: BigInt(serrorEsr ?? 0),
-        extDabtPending: extDabtPending ? 1 : 0,
-        ...(extIabtPending && { extIabtPending: 1 }),
-        ...(extAbtEsr !== undefined && { extAbtHasEsr: 1, extAbtEsr: BigInt(extAbtEsr) }),
-      },
-      thread,
-    );
-    if (by === "monitor") this.#answer(result);
-    for (const misuse of result.misuse) stage.say("monitor", undefined, "misuse", `programming error: ${misuse}`, { bad: true });
-    for (const consequence of result.consequences) stage.say("kernel", undefined, "consequence", consequence);
-    for (const injection of result.injections) this.#injected(vcpu, injection);
-    stage.processor(vcpu).returnFromException();
-  }
-  #answer({ result, rule }: SetEventsResult): void {
-    const bad = result !== 0;
-    this.#stage.say("kernel", "monitor", "returned", bad ? `-${ERRNO_NAMES[-result] ?? -result}: ${rule}` : "0", { ...(bad && { bad: true }) });
-  }
-  #injected(vcpu: number, injection: Injection): void {
-    const stage = this.#stage;
-    if (!injection.taken) {
-      stage.say("kernel", undefined, "pending", `vCPU ${vcpu} masks SErrors: it waits (${injectionWords(injection)}); it cannot be taken back`);
-      return;
-    }
-    if (injection.exception === "SError") {
-      this.#virtual(vcpu, injection);
-      return;
-    }
-    stage.say("kernel", "guest", "delivered", `${injection.exception} on vCPU ${vcpu}: ${injectionWords(injection)}`, {
-      data: { vcpu, ...injectionData(injection) },
-    });
-    const { state } = stage.processor(vcpu);
-    stage.kernel.notify("sea", 0, { user: (state.level ?? "EL0") === "EL0", interruptsMasked: state.interruptsMasked === true }).finish();
-  }
-
-  /** KVM_RUN returned for another reason than an abort. */
-  exit({ kind, vcpu = 0, guestVirtualAddress }: KvmExitEvent): void {
-    const { kvm } = this.#stage.processor(vcpu);
-    const fault = guestVirtualAddress === undefined ? undefined : { esr: DATA_ABORT, far: BigInt(guestVirtualAddress) };
-    kvm.returnToMonitor(kind, `vcpu${vcpu}`, fault);
-    this.#stage.say(
-      "kernel",
-      "monitor",
-      "exit",
-      `KVM_RUN of vCPU ${vcpu} returns: ${EXIT_WORDS[kind]}${fault ? `, at virtual address ${hexNumber(fault.far)}` : ""}`,
-    );
-  }
-
-  /** The monitor tries something. */
-  attempt(does: NonNullable<Moment["monitorTries"]>): void {
-    const { allowed, reason } = judgeMonitor({ does, ownsHypervisorRegisters: this.#stage.policy.ownsHypervisor });
-    this.#stage.say("monitor", undefined, allowed ? "allowed" : "refused", `${MONITOR_WORDS[does]}: ${allowed ? "" : "refused: "}${reason}`, {
-      ...(!allowed && { bad: true }),
-    });
+    if (!this.#hypervisor.synchronize(vcpu)) stage.say(lane, undefined, "disr", "nothing was pending: DISR_EL1 reads 0x0");
   }
 }
 
@@ -475,6 +370,27 @@ interface Taken {
   readonly injection: Injection;
   readonly returnsTo: string;
   readonly esr: bigint;
+}
+
+/** What hardware would not give is a mistake of the scenario. @throws UsageError */
+function checkSyndrome({ exception, esr }: ProcessorErrorEvent, { agenda, scenario }: Stage): void {
+  const wrong = (reason: string) => new UsageError(`event at ${agenda.now} ms: processorError${reason}`);
+  if (scenario.machine?.architecture === "x86") throw wrong(": only arm64 processors are modelled");
+  if (esr === undefined) return;
+  const { form, value } = decodeEsr(BigInt(esr));
+  const isAbort = form === "dataAbort" || form === "instructionAbort";
+  const isSerror = form === "serror" || form === "implementationDefinedSError";
+  if (exception === "sea" ? !isAbort : !isSerror)
+    throw wrong(`.esr: ${hexNumber(value)} is not the syndrome of ${exception === "sea" ? "an abort" : "an SError"}`);
+  const [problem] = esrProblems(value);
+  if (problem) throw wrong(`.esr: no hardware gives ${hexNumber(value)}: ${problem.reason}`);
+}
+
+/** FAR of an abort: FnV in the syndrome says that there is none. */
+function faultAddress({ virtualAddress }: ProcessorErrorEvent, esr: bigint): { readonly address: bigint } | { readonly unknown: string } {
+  const { form, fields } = decodeEsr(esr);
+  if ((form === "dataAbort" || form === "instructionAbort") && fields.fnv) return { unknown: "FnV tells that it is not known" };
+  return virtualAddress === undefined ? { unknown: "the scenario does not say" } : { address: BigInt(virtualAddress) };
 }
 
 /** Whose software looks into DISR_EL1: that of the level which ran, or for EL0 of its kernel. */
@@ -487,12 +403,3 @@ function withLevel(esr: Esr, lower: boolean): bigint {
   if (esr.form === "instructionAbort") return encodeEsr("instructionAbort", { ...esr.fields, ec: `instructionAbort${suffix}` });
   return esr.value;
 }
-
-const ERRNO_NAMES: Readonly<Record<number, string>> = { 8: "ENOEXEC", 22: "EINVAL" };
-const EXIT_WORDS = {
-  mmio: "an access to a device (KVM_EXIT_MMIO)",
-  nisv: "an access without instruction syndrome (KVM_EXIT_ARM_NISV)",
-  other: "another reason, such as a signal",
-} as const;
-/** A data abort of EL0 for an access to a device: a translation fault with nothing else said. */
-const DATA_ABORT = encodeEsr("dataAbort", { ec: "dataAbortLower", il: true, fsc: 0x07 });

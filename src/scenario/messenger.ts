@@ -5,6 +5,7 @@ import type { Handling } from "../guest/kernel.ts";
 import { ERROR_NOTIFICATION, GENERIC_EVENT_DEVICE } from "../host/event-device.ts";
 import { NEED, NOTIFICATION_KIND, NotificationController, type Signal } from "../host/notification.ts";
 import { hexNumber, UsageError } from "../layout/index.ts";
+import type { Hypervisor } from "./hypervisor.ts";
 import { injectionData, injectionWords, type Processor } from "./processor.ts";
 import type { Stage } from "./stage.ts";
 
@@ -23,17 +24,16 @@ const PLAIN_NOTICE: Notice = { vcpu: 0, notification: undefined, faultAddress: u
 /** Brings notifications to the guest and keeps what has to wait. */
 export class Messenger {
   readonly #stage: Stage;
-  readonly #serror: (vcpu: number) => void;
+  readonly #hypervisor: Hypervisor;
   readonly #controllers = new Map<NotificationName, NotificationController>();
   /** What is told with the notification that is being raised. */
   #notice: Notice = PLAIN_NOTICE;
   /** Whether an abort was given since somebody last asked. */
   #answered = false;
 
-  /** @param serror the hypervisor gives a vCPU a virtual SError. */
-  constructor(stage: Stage, serror: (vcpu: number) => void) {
+  constructor(stage: Stage, hypervisor: Hypervisor) {
     this.#stage = stage;
-    this.#serror = serror;
+    this.#hypervisor = hypervisor;
     this.startTimers();
   }
 
@@ -116,7 +116,7 @@ export class Messenger {
         data: { type, vcpu, ...injectionData(injection) },
       });
     } else if (type === "sei") {
-      this.#serror(vcpu);
+      this.#hypervisor.giveVirtual(vcpu);
       return;
     } else {
       stage.say("controller", "guest", "delivered", `${NOTIFICATION_KIND[type].words}, on ${stage.unit} ${vcpu}`, { data: { type, vcpu, vector } });

@@ -1,6 +1,6 @@
 /** From the text of a scenario file to a scenario, with errors a person understands. */
 import type { ErrorObject, ValidateFunction } from "ajv";
-import { GUID_PATTERN, UsageError } from "../layout/index.ts";
+import { GUID_PATTERN, parseJson, UsageError } from "../layout/index.ts";
 import { SCENARIO_SCHEMA, type Scenario } from "./schema.ts";
 
 let compiled: Promise<ValidateFunction> | undefined;
@@ -9,12 +9,7 @@ const validator = (): Promise<ValidateFunction> =>
 
 /** @throws UsageError naming the member that is wrong. */
 export async function readScenario(text: string): Promise<Scenario> {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (error) {
-    throw new UsageError(`is not JSON: ${(error as Error).message}`);
-  }
+  const json: unknown = parseJson(text);
   const accepts = await validator();
   if (!accepts(json)) throw new UsageError(sentence(deepest(accepts.errors ?? [])));
   return json as Scenario;

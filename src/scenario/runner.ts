@@ -8,6 +8,7 @@ import { hexNumber, hexToBytes, UsageError } from "../layout/index.ts";
 import type { GuestMemory } from "../machine/memory.ts";
 import { missingRecords } from "./error-store.ts";
 import { Exceptions } from "./exceptions.ts";
+import { Hypervisor } from "./hypervisor.ts";
 import { Messenger, type Notice } from "./messenger.ts";
 import type { Outside } from "./outside.ts";
 import { addressWords, injectionData, injectionWords } from "./processor.ts";
@@ -62,13 +63,15 @@ type Answering = Pick<Notice, "answer" | "thread">;
 class Run {
   readonly #stage: Stage;
   readonly #messenger: Messenger;
+  readonly #hypervisor: Hypervisor;
   readonly #exceptions: Exceptions;
   #rechecking = false;
 
   constructor(scenario: Scenario, outside: Outside) {
     this.#stage = new Stage(scenario, (error) => this.#injected(error), outside);
-    this.#messenger = new Messenger(this.#stage, (vcpu) => this.#exceptions.giveVirtual(vcpu));
-    this.#exceptions = new Exceptions(this.#stage, this.#messenger, (exit) => this.#seaExit(exit, true));
+    this.#hypervisor = new Hypervisor(this.#stage);
+    this.#messenger = new Messenger(this.#stage, this.#hypervisor);
+    this.#exceptions = new Exceptions(this.#stage, this.#messenger, this.#hypervisor, (exit) => this.#seaExit(exit, true));
   }
 
   go(): RunResult {
@@ -134,9 +137,9 @@ class Run {
     if (moment.vcpu) this.#changeVcpu(moment.vcpu);
     if (moment.processorError) this.#exceptions.notice(moment.processorError);
     if (moment.esb) this.#exceptions.synchronize(moment.esb);
-    if (moment.setEvents) this.#exceptions.setEvents(moment.setEvents);
-    if (moment.exit) this.#exceptions.exit(moment.exit);
-    if (moment.monitorTries) this.#exceptions.attempt(moment.monitorTries);
+    if (moment.setEvents) this.#hypervisor.setEvents(moment.setEvents);
+    if (moment.exit) this.#hypervisor.exit(moment.exit);
+    if (moment.monitorTries) this.#hypervisor.attempt(moment.monitorTries);
     if (moment.guest) {
       this.#stage.guest = { ...this.#stage.guest, ...moment.guest };
       if (moment.guest.acknowledges !== undefined)

@@ -53,6 +53,39 @@ describe("what a scenario says wrongly is named", () => {
       },
       "1 is the id of errorSources[0] already",
     ],
+    [
+      "a syndrome with bits that are RES0",
+      { events: [{ at: 1, processorError: { exception: "serror", esr: "0xbe100811" } }] },
+      "processorError.esr: no hardware gives 0xbe100811: ESR_ELx bits 20 are RES0",
+    ],
+    [
+      "an error type that is reserved",
+      { events: [{ at: 1, processorError: { exception: "serror", esr: "0xbe001411" } }] },
+      "processorError.esr: no hardware gives 0xbe001411: AET is a reserved value",
+    ],
+    [
+      "an SError's syndrome for an abort",
+      { events: [{ at: 1, processorError: { exception: "sea", esr: "0xbe000811" } }] },
+      "processorError.esr: 0xbe000811 is not the syndrome of an abort",
+    ],
+    [
+      "a level at which nothing can run",
+      { machine: { vcpus: [{ level: "EL1", routing: { tge: true } }] }, events: [{ at: 1, processorError: { exception: "serror" } }] },
+      "event at 1 ms: with HCR_EL2.TGE nothing can run at EL1",
+    ],
+    [
+      "an arm64 error on x86",
+      { machine: { architecture: "x86" }, events: [{ at: 1, processorError: { exception: "serror" } }] },
+      "processorError: only arm64 processors are modelled",
+    ],
+    [
+      "a notification by SError on a physical machine",
+      {
+        machine: { kind: "physical", sources: [{ id: 0, notification: "sei" }] },
+        events: [{ at: 1, record: { source: 0, memory: { severity: "corrected" } } }],
+      },
+      "is noticed by its processor: say it as a processorError",
+    ],
     ["a place outside RAM", { machine: { place: { "etc/acpi/tables": "0x10" } }, events: [] }, "are not in RAM"],
   ])("%s", (_name, more, message) => {
     expect(() => runScenario({ name: "x", events: [], ...more })).toThrow(message);
@@ -79,4 +112,45 @@ test("the shipped schema is the one in use, and is a schema", async () => {
   const shipped = fileURLToPath(new URL("../../schemas/scenario.schema.json", import.meta.url));
   await expect(`${JSON.stringify(SCENARIO_SCHEMA, null, 2)}\n`).toMatchFileSnapshot(shipped);
   expect(() => new Ajv2020({ strict: true, allowUnionTypes: true }).compile(SCENARIO_SCHEMA)).not.toThrow();
+});
+
+describe("what the gallery leaves out", () => {
+  const texts = (scenario: Omit<Scenario, "name">) => runScenario({ name: "x", ...scenario }).timeline.map(({ text }) => text);
+  test("with TGE an abort of EL0 is one of the host's programs, not of a guest", () => {
+    const said = texts({
+      machine: { vcpus: [{ level: "EL0", routing: { tge: true, vhe: true } }] },
+      events: [{ at: 1, processorError: { exception: "sea" } }],
+    });
+    expect(said).toContain("with HCR_EL2.TGE no guest runs: the abort is that of a program of the host, which gets SIGBUS");
+    expect(said.some((text) => text.includes("KVM_EXIT_ARM_SEA"))).toBe(false);
+  });
+  test("an SError for EL1 waits while EL2 runs", () => {
+    const { timeline } = runScenario({
+      name: "x",
+      machine: { kind: "physical", vcpus: [{ level: "EL2" }] },
+      events: [
+        { at: 1, processorError: { exception: "serror" } },
+        { at: 2, vcpu: { level: "EL1" } },
+      ],
+    });
+    expect(timeline.filter(({ what }) => what === "pending" || what === "taken").map(({ at, what }) => [at, what])).toEqual([
+      [1, "pending"],
+      [2, "taken"],
+    ]);
+  });
+  test("FnV in a given syndrome: the address is not known, whatever the scenario says", () => {
+    const { timeline } = runScenario({
+      name: "x",
+      machine: { kind: "physical", vcpus: [{ level: "EL0" }] },
+      events: [{ at: 1, processorError: { exception: "sea", esr: "0x92000410", virtualAddress: "0x1000" } }],
+    });
+    expect(timeline.find(({ what }) => what === "taken")!.data).toMatchObject({ ESR_EL1: "0x92000410", FAR_EL1: null });
+  });
+  test("nobody else to tell", () => {
+    const said = texts({
+      machine: { kind: "physical", lastResort: "tellAnotherProcessor", vcpus: [{ level: "EL1", serrorMasked: true, routing: { ea: true } }] },
+      events: [{ at: 1, processorError: { exception: "serror" } }],
+    });
+    expect(said).toContain("there is no other processor to tell, or no source to tell of");
+  });
 });
