@@ -1,19 +1,14 @@
 /** Lines of NDJSON back to the bytes they were made of. */
 import type { Documents } from "../input/document.ts";
-import { EncodeError, type Json } from "../layout/index.ts";
+import { EncodeError, parseJson } from "../layout/index.ts";
 
 /**
  * The bytes of one line as `decode --ndjson` writes it; none for an empty line and for one that only tells of a problem.
- * @throws EncodeError for what is no JSON, and naming the member that is wrong.
+ * @throws UsageError for what is not JSON, EncodeError naming the member that is wrong.
  */
 export function encodeLine(line: string, documents: Documents): Uint8Array {
   if (line.trim() === "") return new Uint8Array(0);
-  let json: Json;
-  try {
-    json = JSON.parse(line) as Json;
-  } catch (error) {
-    throw new EncodeError("", `is no JSON: ${(error as Error).message}`);
-  }
+  const json = parseJson(line);
   if (typeof json !== "object" || json === null || Array.isArray(json)) throw new EncodeError("", "is not an object");
   if (json["format"] === "problem") return new Uint8Array(0);
   if (json["format"] !== "raw") return documents.encode(json);

@@ -1,5 +1,5 @@
 /** The configuration file of a repository: which profiles count, what fails, and which findings are known. */
-import { type Json, UsageError } from "../layout/index.ts";
+import { type Json, parseJson, UsageError } from "../layout/index.ts";
 import { RULES } from "./check.ts";
 import { isProfile, PROFILES, type Profile, SEVERITIES, type Severity } from "./rule.ts";
 
@@ -61,13 +61,7 @@ const listOf = (json: Json, what: string): Json[] => {
 
 /** Read a configuration. @throws UsageError naming the member that is wrong. */
 export function parseConfig(text: string, file: string): CheckConfig {
-  let json: Json;
-  try {
-    json = JSON.parse(text) as Json;
-  } catch (error) {
-    throw new UsageError(`${file}: is no JSON: ${(error as Error).message}`);
-  }
-  const given = membersOf(json, MEMBERS, file);
+  const given = membersOf(parseJson(text, file), MEMBERS, file);
   return {
     ...(given["profiles"] !== undefined && { profiles: profilesOf(listOf(given["profiles"], `${file}: profiles`), `${file}: profiles`) }),
     ...(given["failOn"] !== undefined && { failOn: oneOf(given["failOn"], SEVERITIES, `${file}: failOn`) }),

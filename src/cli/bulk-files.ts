@@ -383,7 +383,7 @@ export async function encodeBulk(files: readonly string[], documents: Documents,
           pending.push(bytes);
           size += bytes.length;
         } catch (error) {
-          if (error instanceof EncodeError) throw new UsageError(`${file} line ${number}: ${error.message}`);
+          if (error instanceof EncodeError || error instanceof UsageError) throw new UsageError(`${file} line ${number}: ${error.message}`);
           throw error;
         }
       };

@@ -1,6 +1,6 @@
 /** JSON written by people: read, checked against a schema, its mistakes named where they are. */
 import type { ErrorObject } from "ajv";
-import { type Json, UsageError } from "../layout/index.ts";
+import { parseJson, UsageError } from "../layout/index.ts";
 import { nearest } from "./arguments.ts";
 import { readInput } from "./files.ts";
 import type { Io } from "./io.ts";
@@ -10,13 +10,7 @@ const MOST = 8;
 
 /** Read a description. @throws UsageError with a line for each mistake. */
 export async function readDescription<T>(file: string, schema: object, io: Io): Promise<T> {
-  const text = new TextDecoder("utf-8").decode(await readInput(file, io));
-  let json: Json;
-  try {
-    json = JSON.parse(text) as Json;
-  } catch (error) {
-    throw new UsageError(`${file}: is no JSON: ${(error as Error).message}`);
-  }
+  const json = parseJson(new TextDecoder().decode(await readInput(file, io)), file);
   const { Ajv2020 } = await import("ajv/dist/2020.js");
   const validate = new Ajv2020({ strict: false, allErrors: true, verbose: true }).compile(schema);
   if (validate(json)) return json as T;

@@ -1,7 +1,7 @@
 /** Folders of fw_cfg files: what `build` writes, what a capture of a machine holds. */
 import { readdir, rm, stat } from "node:fs/promises";
 import { basename, join, relative, sep } from "node:path";
-import { parse, UsageError } from "../layout/index.ts";
+import { parse, parseJson, UsageError } from "../layout/index.ts";
 import { type Entry, fileName } from "../loader/commands.ts";
 import { Directory, FILE, type FwCfgFile, type FwCfgFiles } from "../loader/fw-cfg.ts";
 import { parseScript } from "../loader/script.ts";
@@ -134,13 +134,7 @@ function pathFor(name: string, paths: readonly string[]): string | undefined {
 }
 
 async function readManifest(path: string, io: Io): Promise<Manifest | undefined> {
-  let manifest: unknown;
-  try {
-    manifest = JSON.parse(new TextDecoder().decode(await readInput(path, io)));
-  } catch (error) {
-    if (error instanceof UsageError) throw error;
-    throw new UsageError(`${path}: is no JSON: ${(error as Error).message}`);
-  }
+  const manifest: unknown = parseJson(new TextDecoder().decode(await readInput(path, io)), path);
   const { files } = (manifest ?? {}) as { files?: unknown };
   // Captures have a manifest of another kind: a list of what was found.
   if (typeof files !== "object" || files === null || Array.isArray(files)) return undefined;

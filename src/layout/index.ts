@@ -4,7 +4,7 @@ export { hexBytes, jsonSchema, type Schema, type Span, spans } from "./describe.
 export { encode } from "./encode.ts";
 export { DecodeError, EncodeError, type Finding, UsageError, within } from "./errors.ts";
 export type { Format } from "./format.ts";
-export { fromJson, type Json, toJson } from "./json.ts";
+export { fromJson, type Json, parseJson, toJson } from "./json.ts";
 export { JsonWriter, jsonPlan, type Plan } from "./json-bytes.ts";
 export { JsonSink, type Literal, literal, NoRoom } from "./json-text.ts";
 export * from "./layout.ts";

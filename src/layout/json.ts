@@ -5,12 +5,21 @@
  */
 
 import { choiceKey, variantOf } from "./encode.ts";
-import { EncodeError } from "./errors.ts";
+import { EncodeError, UsageError } from "./errors.ts";
 import type { BitsNode, Kind, Node, NodeOf, Root } from "./layout.ts";
 import { bytesToHex, hexNumber, hexToBytes } from "./values.ts";
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 type Values = Record<string, unknown>;
+
+/** The value of a JSON text. @throws UsageError, which names `file` where one is given, for what is not JSON. */
+export function parseJson(text: string, file?: string): Json {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new UsageError(`${file === undefined ? "" : `${file}: `}is not JSON: ${(error as Error).message}`);
+  }
+}
 
 const project: { readonly [K in Kind]: (node: NodeOf<K>, value: unknown, siblings: Values, root: Root | undefined) => Json } = {
   uint: (node, value) => (node.size === 8 ? hexNumber(value as bigint) : (value as number)),

@@ -118,7 +118,7 @@ describe("configuration", () => {
     });
   });
   test.each([
-    ["{", /c\.json: is no JSON/],
+    ["{", /c\.json: is not JSON/],
     ["[]", /c\.json: is not an object/],
     ['{"profile":[]}', /no member "profile" is known/],
     ['{"profiles":["windows"]}', /"windows" is none of spec, linux/],

@@ -59,7 +59,7 @@ describe("build", () => {
   });
 
   test.each([
-    ["no JSON", "{", /is no JSON: /],
+    ["no JSON", "{", /is not JSON: /],
     ["no object", "[]", /the description: \[\] is no object/],
     ["a missing table", { tables: [{ file: "nowhere.dat" }] }, /nowhere\.dat: no such file/],
     ["an impossible table", { tables: [{ file: "short.dat" }] }, /tables\[0\]: the file has 3 bytes, which is no table/],

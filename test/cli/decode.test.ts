@@ -140,7 +140,7 @@ describe("encode names what is wrong", () => {
   ])("%s", async (_name, path, value, message) => {
     expect(await wrong(path, value)).toContain(message);
   });
-  test("text that is no JSON", async () => {
+  test("text that is not JSON", async () => {
     expect((await apei(["encode", "-"], "{")).err).toMatch(/-: is no JSON/);
   });
 });

@@ -1,7 +1,7 @@
 /** `apei encode`: the bytes of a JSON document. */
 import { documentsOf } from "../../input/document.ts";
 import { checkDocument } from "../../input/schema-check.ts";
-import { type Json, UsageError } from "../../layout/index.ts";
+import { parseJson, UsageError } from "../../layout/index.ts";
 import { readInput, writeBinary } from "../files.ts";
 import { type Command, EXIT } from "../io.ts";
 import { registryWith } from "../section-modules.ts";
@@ -10,7 +10,6 @@ export const command: Command = {
   builder: (args) =>
     args
       .positional("file", { type: "string", demandOption: true, describe: "JSON as decode --json writes it; - is standard input" })
-      .option("ndjson", { type: "boolean", describe: "lines as decode --ndjson writes them, one after the other" })
       .option("out", { type: "string", describe: "file to write; without it standard output, unless that is a terminal" })
       .option("ndjson", { type: "boolean", describe: "lines as decode --ndjson writes them, however many there are" })
       .option("sections", { type: "string", array: true, describe: "module that adds section types of its own" }),
@@ -19,17 +18,7 @@ export const command: Command = {
     const out = args["out"] as string | undefined;
     const documents = documentsOf(await registryWith((args["sections"] as string[] | undefined) ?? [], io));
     if (args["ndjson"]) return (await import("../bulk-files.ts")).encodeBulk([file], documents, out, io);
-    if (args["ndjson"]) {
-      const { encodeBulk } = await import("../bulk-files.ts");
-      return encodeBulk([file], documents, args["out"] as string | undefined, io);
-    }
-    const text = new TextDecoder("utf-8").decode(await readInput(file, io));
-    let json: Json;
-    try {
-      json = JSON.parse(text);
-    } catch (error) {
-      throw new UsageError(`${file}: is no JSON: ${(error as Error).message}`);
-    }
+    const json = parseJson(new TextDecoder().decode(await readInput(file, io)), file);
     const problem = await checkDocument(json, documents);
     if (problem !== undefined) throw new UsageError(`${file}: ${problem}`);
     await writeBinary(out, documents.encode(json), io);

@@ -4,10 +4,10 @@ import { dirname, join } from "node:path";
 import type { CperRecord } from "../../cper/record-codec.ts";
 import { documentsOf } from "../../input/document.ts";
 import { leavesOf } from "../../input/leaves.ts";
-import { type Json, UsageError } from "../../layout/index.ts";
+import { parseJson, UsageError } from "../../layout/index.ts";
 import { debianGuest } from "../../qemu/debian-guest.ts";
 import { debianMachine } from "../../qemu/debian-machine.ts";
-import { checkedRelease } from "../../qemu/debian-packages.ts";
+import { cacheFolder, checkedRelease } from "../../qemu/debian-packages.ts";
 import { buildInitramfs } from "../../qemu/initramfs.ts";
 import { ConnectionLost } from "../../qemu/lines.ts";
 import { PLATFORMS, type Place, type Platform, platformAt, type RealFirmware } from "../../qemu/platform.ts";
@@ -88,6 +88,7 @@ async function run(args: Args, io: Io): Promise<number> {
     platform,
     guest,
     ...outside,
+    cache: cacheFolder(io.env),
     patience: patienceOf(args),
     progress: progress(io),
   });
@@ -174,13 +175,7 @@ function blocksFrom(input: Uint8Array, file: string, convert: (record: CperRecor
   const documents = documentsOf();
   const text = new TextDecoder().decode(input);
   let bytes = input;
-  if (/^\s*\{/.test(text))
-    try {
-      bytes = documents.encode(JSON.parse(text) as Json);
-    } catch (error) {
-      if (error instanceof SyntaxError) throw new UsageError(`${file}: is no JSON: ${error.message}`);
-      throw error;
-    }
+  if (/^\s*\{/.test(text)) bytes = documents.encode(parseJson(text, file));
   const blocks = [...leavesOf(documents.read(bytes))].flatMap(({ format, value }) =>
     format.name === "status-block" ? [format.encode(value)] : format.name === "cper" ? [convert(value as CperRecord)] : [],
   );
