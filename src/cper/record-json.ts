@@ -1,18 +1,6 @@
 /** Records straight from bytes to JSON text, for bulk decoding. */
-import {
-  fieldOffset,
-  guidBytes,
-  type JsonSink,
-  type JsonWriter,
-  jsonPlan,
-  type Literal,
-  literal,
-  NoRoom,
-  type Plan,
-  type SectionRegistry,
-} from "../layout/index.ts";
+import { fieldOffset, guidBytes, type JsonWriter, jsonPlan, type Literal, literal, NoRoom, type Plan, type SectionRegistry } from "../layout/index.ts";
 import { RecordHeader, SectionDescriptor } from "./record.ts";
-import { cperFormat } from "./record-codec.ts";
 import { sectionTypes } from "./registry.ts";
 
 const SECTION_COUNT = fieldOffset(RecordHeader, "sectionCount");
@@ -26,7 +14,6 @@ const FIRST_DESCRIPTOR = literal('{"descriptor":');
 const NEXT_DESCRIPTOR = literal(',{"descriptor":');
 const RAW_BODY = literal(',"body":');
 const END_SECTION = literal("}");
-const END_RECORD = literal("]}");
 
 const HEADER = jsonPlan(RecordHeader);
 const DESCRIPTOR = jsonPlan(SectionDescriptor);
@@ -79,16 +66,19 @@ class GuidIndex {
 }
 
 /**
- * Make a function that appends the JSON of the record in `[start, end)` to a sink: byte for byte what
- * `JSON.stringify(cperFormat(registry).toJson(parseRecord(…)))` gives. `opening` replaces the first brace.
+ * Make a function that writes the JSON of the record in `[start, end)` of a writer's input: byte for byte what
+ * `JSON.stringify(cperFormat(registry).toJson(parseRecord(…)))` gives.
+ * @param opening replaces the first brace. @param closing comes after the last.
+ * @returns false for a record that has to be written the ordinary way: one with gaps between its sections, or very long.
  */
 export function recordWriter(
   registry: SectionRegistry = sectionTypes,
   opening = "{",
-): (sink: JsonSink, writer: JsonWriter, start: number, end: number) => void {
+  closing = "",
+): (writer: JsonWriter, start: number, end: number) => boolean {
   const index = new GuidIndex(registry);
-  const format = cperFormat(registry);
   const beginning = literal(`${opening}"header":`);
+  const ending = literal(`]}${closing}`);
 
   /** Handles records whose sections follow each other without gaps or overlaps; false for any other. */
   const direct = (writer: JsonWriter, start: number, end: number): boolean => {
@@ -97,7 +87,6 @@ export function recordWriter(
     const count = view.getUint16(start + SECTION_COUNT, true);
     const bodies = start + RecordHeader.size + count * SectionDescriptor.size;
     if (bodies > end) return false;
-    writer.begin();
     writer.literal(beginning);
     writer.write(HEADER, start, start + RecordHeader.size);
     writer.literal(SECTIONS);
@@ -121,23 +110,19 @@ export function recordWriter(
       writer.literal(END_SECTION);
     }
     if (next !== end) return false;
-    writer.literal(END_RECORD);
+    writer.literal(ending);
     return true;
   };
-  const fits = (writer: JsonWriter, start: number, end: number): boolean => {
-    try {
-      return direct(writer, start, end);
-    } catch (error) {
-      if (error instanceof NoRoom) return false;
-      throw error;
-    }
-  };
 
-  return (sink, writer, start, end) => {
-    if (fits(writer, start, end)) sink.append(writer.text());
-    else {
-      sink.json(opening);
-      sink.json(JSON.stringify(format.toJson(format.parse(writer.input.subarray(start, end), []))).slice(1));
+  return (writer, start, end) => {
+    const before = writer.length;
+    let done = false;
+    try {
+      done = direct(writer, start, end);
+    } catch (error) {
+      if (!(error instanceof NoRoom)) throw error;
     }
+    if (!done) writer.length = before;
+    return done;
   };
 }

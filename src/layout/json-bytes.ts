@@ -7,18 +7,30 @@
 import { stepsOf, variantCase } from "./decode.ts";
 import { compileFields, enclose, fieldsBytes, type Program, runProgram } from "./json-program.ts";
 import { isBlank, type Literal, literal, page, putHex, putLiteral, reserve } from "./json-text.ts";
-import { bitRange, type ChoiceNode, type FixedNode, type ListNode, type Names, type Node, numberOf, type Ref, type Root, type VariantNode } from "./layout.ts";
+import {
+  type BitMember,
+  bitRange,
+  type ChoiceNode,
+  type FixedNode,
+  type ListNode,
+  type Names,
+  type Node,
+  numberOf,
+  type Ref,
+  type Root,
+  type VariantNode,
+} from "./layout.ts";
 import { guidText, memberOf, readWord } from "./values.ts";
 
 // ---- plans: layouts with everything that can be looked up beforehand ----
 
-/** Where the number of an earlier field is found. */
-interface Place {
+/** Where the number of an earlier field is found. A class, as all that the walk looks at: V8 is fastest with a single shape of object. */
+class Place {
+  readonly kind: "word" | "bits" | "guid";
   /** Which step of the plan holds the field. */
   readonly step: number;
   /** Bytes from the start of that step. */
   readonly offset: number;
-  readonly kind: "word" | "bits" | "guid";
   readonly size: number;
   readonly big: boolean;
   /** For bits: the low bit and width. */
@@ -26,6 +38,18 @@ interface Place {
   readonly width: number;
   /** Values that have names. */
   readonly names: Names | undefined;
+
+  constructor(step: number, offset: number, node: FixedNode, member: BitMember | undefined) {
+    const [low, width] = member === undefined ? [0, 0] : bitRange(member);
+    this.kind = node.kind === "guid" || node.kind === "bits" ? node.kind : "word";
+    this.step = step;
+    this.offset = offset;
+    this.size = node.size;
+    this.big = "order" in node && node.order === "big";
+    this.low = low;
+    this.width = width;
+    this.names = node.kind === "enum" ? node.names : typeof member === "object" && "names" in member ? member.names : undefined;
+  }
 }
 interface Amount {
   readonly place: Place;
@@ -33,7 +57,7 @@ interface Amount {
 }
 
 type Kind = "run" | "blob" | "padding" | "list" | "choice" | "window" | "inner";
-/** A run of fixed fields, or one variable field. One class for all kinds: V8 is fastest with a single shape of object. */
+/** A run of fixed fields, or one variable field: one class for all kinds. */
 class Step {
   readonly kind: Kind;
   /** `,"key":` of a variable field. */
@@ -190,12 +214,7 @@ function placeOf(ref: Ref, places: ReadonlyMap<string, { step: number; offset: n
       offset += field.size;
     }
   }
-  const place = { step: found.step, offset, size: node.size, big: "order" in node && node.order === "big", low: 0, width: 0, names: undefined };
-  if (node.kind === "guid") return { ...place, kind: "guid" };
-  if (node.kind !== "bits") return { ...place, kind: "word", names: node.kind === "enum" ? node.names : undefined };
-  const member = node.members[path[0]!]!;
-  const [low, width] = bitRange(member);
-  return { ...place, kind: "bits", low, width, names: typeof member === "object" && "names" in member ? member.names : undefined };
+  return new Place(found.step, offset, node, node.kind === "bits" ? node.members[path[0]!] : undefined);
 }
 
 // ---- the walk ----
@@ -232,11 +251,14 @@ export class JsonWriter {
     return this.#v;
   }
 
-  /** Begin a new text. */
-  begin(): void {
-    this.#at = 0;
+  /** How much text there is. It may be made shorter. */
+  get length(): number {
+    return this.#at;
   }
-  /** The text, valid until a new one is begun anywhere. */
+  set length(length: number) {
+    this.#at = length;
+  }
+  /** The text: valid until there is less, or another writer begins. */
   text(): Uint8Array {
     return page.subarray(0, this.#at);
   }
@@ -279,13 +301,13 @@ export class JsonWriter {
 
   #parts(steps: readonly Step[], start: number, end: number, whole: boolean, spell: boolean): number {
     const open = this.#at;
-    const bases: number[] = [];
+    const bases = new Array<number>(steps.length);
     const frame: Frame = { start, bases, spell };
     let at = start;
     let all = true;
     for (let i = 0; i < steps.length; i++) {
       const step = steps[i]!;
-      bases.push(at);
+      bases[i] = at;
       if (step.kind === "run") {
         all = step.size <= end - at;
         reserve(this.#at, step.most);
@@ -320,7 +342,8 @@ export class JsonWriter {
 
   /** Whether any of the steps written so far, up to `end`, has zero bytes that were not spelled out. */
   #leftOut(steps: readonly Step[], bases: readonly number[], end: number): boolean {
-    for (const [i, from] of bases.entries()) {
+    for (let i = 0; bases[i] !== undefined; i++) {
+      const from = bases[i]!;
       const { kind, size, reserved } = steps[i]!;
       const to = bases[i + 1] ?? end;
       if (kind === "padding" && to > from && isBlank(this.#b, from, to)) return true;

@@ -219,11 +219,13 @@ export function putGuid(at: number, input: Uint8Array, words: DataView, start: n
   return at + 38;
 }
 /** What JSON strings have in place of each Latin-1 character, in UTF-8; undefined for those that stand for themselves. */
-const ESCAPES = Array.from({ length: 256 }, (_, byte) => {
-  const character = String.fromCharCode(byte);
-  const text = JSON.stringify(character).slice(1, -1);
-  return text === character && byte < 0x80 ? undefined : encoder.encode(text);
-});
+let escapes: readonly (Uint8Array | undefined)[] | undefined;
+const escapesOf = () =>
+  Array.from({ length: 256 }, (_, byte) => {
+    const character = String.fromCharCode(byte);
+    const text = JSON.stringify(character).slice(1, -1);
+    return text === character && byte < 0x80 ? undefined : encoder.encode(text);
+  });
 /** Write padded text of `size` bytes, with JSON's escapes. */
 export function putText(at: number, input: Uint8Array, start: number, size: number): number {
   let end = start + size;
@@ -232,9 +234,12 @@ export function putText(at: number, input: Uint8Array, start: number, size: numb
   let p = at + 1;
   for (let i = start; i < end; i++) {
     const byte = input[i]!;
-    const escaped = ESCAPES[byte];
-    if (!escaped) page[p++] = byte;
-    else for (let k = 0; k < escaped.length; k++) page[p++] = escaped[k]!;
+    if (byte >= 0x20 && byte < 0x7f && byte !== 0x22 && byte !== 0x5c) page[p++] = byte;
+    else {
+      const escaped = (escapes ??= escapesOf())[byte];
+      if (!escaped) page[p++] = byte;
+      else for (let k = 0; k < escaped.length; k++) page[p++] = escaped[k]!;
+    }
   }
   page[p] = 34;
   return p + 1;

@@ -106,7 +106,7 @@ const direct = (layout, places) => {
   const plan = jsonPlan(layout);
   return time(places.length, () => {
     for (const [from, to] of places) {
-      writer.begin();
+      writer.length = 0;
       writer.write(plan, from, to);
     }
   });
