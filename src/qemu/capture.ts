@@ -32,6 +32,9 @@ export interface Capture {
 /** Files that guests write, beside those a script's write-pointers name. */
 const WRITABLE: ReadonlySet<string> = new Set([POINTER_HOME.file, "etc/smi/requested-features", "etc/ramfb"]);
 
+/** Option ROMs, and the kernel that was given (since QEMU 11 a file of many megabytes). */
+const NOT_OF_MACHINE = /^(genroms|etc\/boot)\//;
+
 /** Capture. @throws UsageError when QEMU does not start or the firmware does not get done. */
 export async function capture(options: CaptureOptions): Promise<Capture> {
   const { platform, machineType, words = [], guest, before = false } = options;
@@ -49,7 +52,7 @@ export async function capture(options: CaptureOptions): Promise<Capture> {
       else await sleep(options.wait ?? 0);
       await machine.qmp.execute("stop");
     }
-    const found = await machine.fwCfg.files((name) => !name.startsWith("genroms/"));
+    const found = await machine.fwCfg.files((name) => !NOT_OF_MACHINE.test(name));
     const script = found.get(FILE.script);
     const writable = new Set(WRITABLE);
     for (const entry of script ? parseScript(script.bytes).entries : []) if (entry.command === "writePointer") writable.add(entry.destinationFile);
