@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { readScenario } from "../../src/scenario/read.ts";
 import { runJson, runLines } from "../../src/scenario/report.ts";
-import { runScenario } from "../../src/scenario/runner.ts";
+import { type RunResult, runScenario } from "../../src/scenario/runner.ts";
 import type { Scenario } from "../../src/scenario/schema.ts";
 import { sequenceDiagram } from "../../src/scenario/svg.ts";
 import { GALLERY, galleryDocument, galleryNames, galleryText } from "./gallery-document.ts";
@@ -12,7 +12,13 @@ const FOLDER = GALLERY;
 const text = galleryText;
 const NAMES = galleryNames();
 const EXPECTED = readdirSync(FOLDER).flatMap((name) => (name.endsWith(".txt") ? [name.slice(0, -4)] : []));
-const run = async (name: string) => runScenario(await readScenario(text(`${name}.json`)));
+const results = new Map<string, RunResult>();
+/** Each scenario is run once: a run depends on nothing but its scenario. */
+const run = async (name: string): Promise<RunResult> => {
+  const result = results.get(name) ?? runScenario(await readScenario(text(`${name}.json`)));
+  results.set(name, result);
+  return result;
+};
 
 test("every scenario has its timeline beside it, and says what it shows", () => {
   expect(EXPECTED).toEqual(NAMES);
@@ -70,11 +76,10 @@ test("acknowledging one source keeps the other's bit, unless a bit offset shifts
 
 describe.each(NAMES)("%s", (name) => {
   test("goes as written", async () => {
-    const scenario = await readScenario(text(`${name}.json`));
-    await expect(`${runLines(runScenario(scenario), false).join("\n")}\n`).toMatchFileSnapshot(fileURLToPath(new URL(`${name}.txt`, FOLDER)));
+    await expect(`${runLines(await run(name), false).join("\n")}\n`).toMatchFileSnapshot(fileURLToPath(new URL(`${name}.txt`, FOLDER)));
   });
   test("accounts for every error, and draws itself", async () => {
-    const result = runScenario(await readScenario(text(`${name}.json`)));
+    const result = await run(name);
     for (const { submitted, ...parts } of Object.values(result.accounts)) expect(Object.values(parts).reduce((sum, count) => sum + count, 0)).toBe(submitted);
     expect(() => JSON.stringify(runJson(result))).not.toThrow();
     const svg = sequenceDiagram(result.name, result.timeline, result);
