@@ -188,7 +188,11 @@ export class RealMachine {
 
   /** What a person wants to see when something is stuck. */
   lastLines(): string[] {
-    const lines = this.output.trimEnd().split("\n").slice(-LAST_LINES);
+    const all = this.output.trimEnd().split("\n");
+    const lines = all.slice(-LAST_LINES);
+    // What the kernel died of stands before its long farewell.
+    const death = all.findLast((line) => line.includes("Kernel panic - "));
+    if (death !== undefined && !lines.includes(death)) lines.unshift(death, "…");
     const errors = complaints(this.#process.errorText);
     return [
       ...(this.output.trim() === "" ? ["the guest has printed nothing"] : ["last lines of its console:", ...lines.map((line) => `  ${line}`)]),
