@@ -31,12 +31,15 @@ import type { Platform } from "./platform.ts";
 import { versionText } from "./qmp.ts";
 import { guestTable, machineTables, PATIENCE, type Patience, type SessionGuest, startGuest, writtenAddress } from "./session.ts";
 import { fileLine, printedFiles, RealStore } from "./store.ts";
+import { keepTables, keptTables, tableFile } from "./table-cache.ts";
 
 export interface RealRunOptions extends Outside {
   readonly platform: Platform;
   readonly guest: SessionGuest;
   /** The machine's own tables, when they are known from an earlier run. */
   readonly base?: readonly Uint8Array[];
+  /** Folder in which they are kept from run to run. */
+  readonly cache?: string;
   readonly patience?: Patience;
   readonly progress?: (text: string) => void;
 }
@@ -116,10 +119,12 @@ export async function runForReal(scenario: Scenario, options: RealRunOptions): P
   const store = stored && (await RealStore.open(stored));
   try {
     const words = store?.words ?? [];
-    let base = options.base;
+    const kept = options.cache === undefined ? undefined : await tableFile(options.cache, platform, store?.device ?? "");
+    let base = options.base ?? (kept === undefined ? undefined : keptTables(kept));
     if (!base) {
       progress?.(`asking QEMU for the tables of its machine, with ${platform.title}`);
       base = await machineTables(platform, guest, words, patience);
+      if (kept !== undefined) keepTables(kept, base);
     }
     const { handOff = "hest", errorSources = [] } = sourcePart(choice, policy);
     const files = realHandOff({

@@ -23,8 +23,9 @@ const CLOCKS = 5;
 export type LastWords = readonly string[];
 
 export class RealStore {
-  /** Words of QEMU's command line. */
+  /** Words of QEMU's command line, and what the machine has by them. */
   readonly words: readonly string[];
+  readonly device: string;
   readonly #held: Guarded;
   readonly #path: string;
   readonly #model: StoreDevice;
@@ -37,12 +38,8 @@ export class RealStore {
     this.#path = path;
     this.#model = new StoreDevice(bytes, MODEL_BASE);
     this.#driver = this.#model.driver();
-    this.words = [
-      "-object",
-      `memory-backend-file,id=store,mem-path=${path},size=${bytes.length},share=on`,
-      "-device",
-      `acpi-erst,memdev=store,record_size=${this.#driver.rangeLength}`,
-    ];
+    this.device = `acpi-erst,record_size=${this.#driver.rangeLength}`;
+    this.words = ["-object", `memory-backend-file,id=store,mem-path=${path},size=${bytes.length},share=on`, "-device", `${this.device},memdev=store`];
   }
 
   /** A store in a file that goes with this process. @throws UsageError for bytes that are no store. */
