@@ -34,6 +34,8 @@ export interface MonitorPolicy {
   readonly machineChecks: boolean;
   /** Whether HCR_EL2 and VSESR_EL2 are the monitor's host's own: without that no virtual SError. */
   readonly ownsHypervisor: boolean;
+  /** What is printed when the lost memory is not the guest's. */
+  readonly foreignMemory?: string;
   /** What follows when an action-required error cannot be recorded. */
   readonly recordFailure: "abort" | "exit" | "continue";
 }
@@ -48,6 +50,7 @@ const QEMU = {
   virtualAddressSection: false,
   machineChecks: true,
   ownsHypervisor: true,
+  foreignMemory: "Hardware memory error for memory used by QEMU itself instead of guest system!",
   recordFailure: "abort",
 } as const;
 
@@ -174,9 +177,11 @@ export function decide(policy: MonitorPolicy, error: HostError, view: MonitorVie
     };
   if (!view.ras || !view.handedOff || !inRam) {
     const why = !view.ras ? "the machine has no RAS features" : !inRam ? "the address is not guest memory" : "the firmware has not written the address back";
+    // QEMU looks whose memory it is only when it knows where the guest's sources are.
+    const foreign = !inRam && view.ras && view.handedOff && policy.foreignMemory !== undefined ? [policy.foreignMemory] : [];
     return required
-      ? { messages: ["Hardware memory error!"], consequences: [`${why}: there is no way to tell the guest, so the machine ends`], end: "exit" }
-      : { messages: [], consequences: [`${why}: the guest is not told of an error it may never meet`] };
+      ? { messages: [...foreign, "Hardware memory error!"], consequences: [`${why}: there is no way to tell the guest, so the machine ends`], end: "exit" }
+      : { messages: foreign, consequences: [`${why}: the guest is not told of an error it may never meet`] };
   }
 
   const poisoned = physical === undefined ? {} : { poisoned: physical };

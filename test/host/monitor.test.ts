@@ -34,11 +34,13 @@ describe("QEMU's decisions", () => {
     ["not guest memory", {}, { inRam: false }],
   ])("%s: required ends the machine in QEMU's words, optional does not", (_name, less, more) => {
     const required = decide(PRESETS["qemu-10.2"], { ...ar, ...more } as HostError, { ...view, ...less });
-    expect(required).toMatchObject({ end: "exit", messages: ["Hardware memory error!"] });
+    const foreign = more.inRam === false ? ["Hardware memory error for memory used by QEMU itself instead of guest system!"] : [];
+    expect(required).toMatchObject({ end: "exit", messages: [...foreign, "Hardware memory error!"] });
     expect(required.record).toBeUndefined();
     const optional = decide(PRESETS["qemu-10.2"], { ...ao, ...more } as HostError, { ...view, ...less });
     expect(optional.end).toBeUndefined();
     expect(optional.record).toBeUndefined();
+    expect(optional.messages).toEqual(foreign);
   });
   test("x86 gets machine checks", () => {
     expect(decide(PRESETS["qemu-10.2"], ar, { ...view, ras: false, architecture: "x86" })).toMatchObject({
