@@ -47,7 +47,7 @@ export class Exceptions {
   }
   /** Level the kernel that reads the records runs at. */
   get #systemLevel(): TargetLevel {
-    return this.#stage.guest.level ?? "EL1";
+    return this.#stage.physical ? (this.#stage.guest.level ?? "EL1") : "EL1";
   }
   #laneOf(level: TargetLevel): Lane {
     return level === "EL3" ? this.#firmware : level === this.#systemLevel ? "guest" : "kernel";

@@ -115,7 +115,7 @@ export const ENABLED = {
 
 /** Who reads the records: its level and habits. */
 export interface SystemChoice {
-  /** Level its kernel runs at. */
+  /** Of a physical machine: the level its kernel runs at. Default: EL1, where a guest always is. */
   readonly level?: "EL1" | "EL2";
   /** Whether it sets SCTLR_ELx.IESB, so that every change of level synchronises errors, as Linux does. */
   readonly iesb?: boolean;
@@ -147,7 +147,7 @@ export const lastResort = oneOf("What firmware at EL3 does when it can tell nobo
   "tellAnotherProcessor",
 ] satisfies LastResort[]);
 export const system: Readonly<Record<string, Schema>> = {
-  level: oneOf("Level its kernel runs at; default EL1", ["EL1", "EL2"]),
+  level: oneOf("Of a physical machine: the level its kernel runs at; default EL1", ["EL1", "EL2"]),
   iesb: boolean("Whether it sets SCTLR_ELx.IESB, so that every change of level synchronises errors; default true, as Linux"),
   name: { type: "string", maxLength: 40, description: "What it is called; default Linux. Only Linux is modelled: another only differs in IESB" },
 };

@@ -3,9 +3,12 @@
  * preferred return address, saved state), not from the engine and not from the recorded texts.
  */
 import { readdirSync, readFileSync } from "node:fs";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { UsageError } from "../../src/layout/index.ts";
 import { readScenario } from "../../src/scenario/read.ts";
 import { type RunResult, runScenario } from "../../src/scenario/runner.ts";
+import type { Scenario } from "../../src/scenario/schema.ts";
 
 const FOLDER = new URL("../../samples/scenarios/", import.meta.url);
 const run = async (name: string): Promise<RunResult> => runScenario(await readScenario(readFileSync(new URL(`${name}.json`, FOLDER), "utf8")));
@@ -220,4 +223,49 @@ test.each([
   const { timeline } = await run(name);
   expect(timeline.flatMap(({ what, text }) => (what === "returned" ? [text.split(":")[0]] : []))).toEqual(results);
   expect(timeline.filter(({ what }) => what === "misuse").length).toBe(misuses);
+});
+
+test("whatever the routing: a run ends, names what cannot be, and says nothing it does not know", () => {
+  const flag = fc.boolean();
+  const routing = fc.record({ ea: flag, amo: flag, tge: flag, tea: flag, vhe: flag, hasEl2: flag, hasEl3: flag });
+  const level = fc.constantFrom("EL0", "EL1", "EL2");
+  const severity = fc.constantFrom("corrected", "restartable", "recoverable", "unrecoverable", "uncontainable");
+  const maybe = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined });
+  const error = fc.record({
+    exception: fc.constantFrom("serror", "sea"),
+    severity: maybe(severity),
+    synchronizedBy: maybe(fc.constantFrom("esb", "iesb")),
+    enteredFrom: maybe(fc.constantFrom("EL0", "EL1")),
+    needsSei: maybe(flag),
+    record: maybe(fc.constant({ memory: { severity: "recoverable" } })),
+    firmware: fc.subarray(["changeHcr", "emulateAtEl1", "emulateAtEl2", "writeDisr", "retry", "interruptOrPolling"]),
+  });
+  const scenario = fc.record({
+    name: fc.constant("x"),
+    machine: fc.record({
+      kind: fc.constantFrom("physical", "virtual"),
+      lastResort: fc.constantFrom("retry", "reboot", "tellAnotherProcessor"),
+      vcpus: fc.array(fc.record({ level, serrorMasked: flag, interruptsMasked: flag, routing }), { minLength: 1, maxLength: 2 }),
+    }),
+    guest: fc.record({ level: fc.constantFrom("EL1", "EL2"), iesb: flag }),
+    events: fc.tuple(error, error).map(([first, second]) => [
+      { at: 1, processorError: first },
+      { at: 2, esb: {} },
+      { at: 3, setEvents: { serrorPending: true } },
+      { at: 4, vcpu: { serrorMasked: false } },
+      { at: 5, processorError: second },
+    ]),
+  });
+  fc.assert(
+    fc.property(scenario, (value) => {
+      const given = JSON.parse(JSON.stringify(value)) as Scenario;
+      try {
+        const { timeline } = runScenario(given);
+        expect(timeline.filter(({ text }) => /undefined|NaN|null/.test(text))).toEqual([]);
+      } catch (failure) {
+        if (!(failure instanceof UsageError)) throw failure;
+      }
+    }),
+    { numRuns: 150 },
+  );
 });
