@@ -56,6 +56,18 @@ describe("lines", () => {
     const line = JSON.stringify({ format: "cper", ...cperFormat().toJson(cperFormat().parse(RECORD, [])) });
     expect(text).toBe(`${line}\n${line}\n`);
   });
+  test.each([300_000, 1_200_000])("of a record with a body of %i bytes", (size) => {
+    const record = new Uint8Array(200 + size).fill(0xa7);
+    record.set(RECORD.subarray(0, 200));
+    record.fill(0x77, 144, 160); // a section type that nobody knows
+    const view = new DataView(record.buffer);
+    view.setUint32(20, record.length, true);
+    view.setUint32(132, size, true);
+    const long = JSON.stringify({ format: "cper", ...cperFormat().toJson(cperFormat().parse(record, [])) });
+    const short = JSON.stringify({ format: "cper", ...cperFormat().toJson(cperFormat().parse(RECORD, [])) });
+    expect(long).toContain(`"body":"${"a7".repeat(size)}"`);
+    expect(convert({ format: "ndjson" }, RECORD, record, RECORD).text === `${short}\n${long}\n${short}\n`).toBe(true);
+  });
   test("damage is a line with its offset, and its bytes are kept", () => {
     const { text, problems } = convert({ format: "ndjson" }, Uint8Array.from([...RECORD, 1, 2, 3, ...RECORD.slice(0, 250), ...RECORD]));
     const lines = text

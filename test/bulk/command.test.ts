@@ -25,6 +25,40 @@ describeShared("decode --ndjson", () => {
     expect(two.stdout.equals(one.stdout)).toBe(true);
     expect(new Uint8Array(apei(["encode", "--ndjson", "-"], one.stdout).stdout)).toEqual(bytes());
   });
+  test("damage is met the same way, whatever the number of threads and however the bytes arrive", () => {
+    const sound = bytes();
+    const starts: number[] = [];
+    for (let at = 0; at + 24 < sound.length; at += new DataView(sound.buffer).getUint32(at + 20, true)) starts.push(at);
+    const half = starts[starts.length >> 1]!;
+    const damaged = Buffer.concat([
+      Buffer.alloc(70_000, 0x43), // junk longer than one line holds
+      sound.subarray(0, half),
+      Buffer.alloc(200_000, 0xff), // junk longer than a batch
+      sound.subarray(starts[3]!, starts[5]! - 7), // a record that lost its end
+      sound.subarray(half, starts.at(-1)! + 150),
+    ]);
+    writeFileSync(input, damaged);
+    const one = apei(["decode", "--ndjson", input]);
+    expect(one.stderr.toString()).toMatch(/^\d+ records, \d+ problems\n$/);
+    for (const words of [
+      ["--jobs", "1", "-"],
+      ["--jobs", "2", "-"],
+      ["--jobs", "3", input],
+    ])
+      expect(apei(["decode", "--ndjson", ...words], damaged).stdout.equals(one.stdout)).toBe(true);
+    expect(Buffer.compare(apei(["encode", "--ndjson", "-"], one.stdout).stdout, damaged)).toBe(0);
+    writeFileSync(input, sound);
+  });
+  test("a record larger than a batch is one line", () => {
+    const length = new DataView(bytes().buffer).getUint32(20, true);
+    const record = Buffer.concat([bytes().subarray(0, length), Buffer.alloc(1_500_000, 0x5a)]);
+    record.writeUInt32LE(record.length, 20);
+    const both = Buffer.concat([record, record]);
+    const one = apei(["decode", "--ndjson", "-"], both);
+    expect(one.stderr.toString()).toBe("2 records, 0 problems\n");
+    expect(apei(["decode", "--ndjson", "--jobs", "2", "-"], both).stdout.equals(one.stdout)).toBe(true);
+    expect(Buffer.compare(apei(["encode", "--ndjson", "-"], one.stdout).stdout, both)).toBe(0);
+  });
   test("a line is what --json says of the record alone", () => {
     const length = new DataView(bytes().buffer).getUint32(20, true);
     const single = JSON.parse(apei(["decode", "--json", "-"], bytes().slice(0, length)).stdout.toString()) as Record<string, unknown>;
