@@ -29,6 +29,7 @@ for (const firmware of FIRMWARES)
 
 for (const [firmware, seed] of [
   ["seabios", 101],
+  ["seabios@sid", 103],
   ["aavmf", 102],
 ] as const)
   describeOn(firmware)(`every section on ${firmware}`, () => {

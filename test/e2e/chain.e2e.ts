@@ -2,23 +2,26 @@
 import { expect, test } from "vitest";
 import { describeOn, expectPredicted, FIRMWARES, runOn, sample } from "./support.ts";
 
-for (const firmware of FIRMWARES)
-  describeOn(firmware)(firmware, () => {
+for (const target of [...FIRMWARES, ...FIRMWARES.map((firmware) => `${firmware}@sid` as const)])
+  describeOn(target)(target, () => {
     test("links our script, writes the address back, and its guest reports and acknowledges our records", async () => {
-      const result = await runOn(firmware, await sample("memory-errors.json"));
+      const result = await runOn(target, await sample("memory-errors.json"));
       expectPredicted(result);
       expect(result.records.map(({ acknowledgedAfter }) => acknowledgedAfter !== undefined)).toEqual([true, true]);
       expect(result.records.every(({ lines }) => lines.length > 4)).toBe(true);
     });
   });
 
-describeOn("seabios")("a PC", () => {
-  test("hears NMI, an interrupt of its own, the event device and a polled version 1 source", async () => {
-    const result = await runOn("seabios", await sample("notifications-x86.json"));
-    expectPredicted(result);
-    expect(result.records.filter(({ expectedToBeSeen }) => expectedToBeSeen)).toHaveLength(5);
+for (const target of ["seabios", "seabios@sid"] as const)
+  describeOn(target)(`a PC, ${target}`, () => {
+    test("hears NMI, an interrupt of its own, the event device and a polled version 1 source", async () => {
+      const result = await runOn(target, await sample("notifications-x86.json"));
+      expectPredicted(result);
+      expect(result.records.filter(({ expectedToBeSeen }) => expectedToBeSeen)).toHaveLength(5);
+    });
   });
 
+describeOn("seabios")("a PC", () => {
   test("sources no driver takes stay unseen, as predicted", async () => {
     const record = (source: number) => ({ at: 0, record: { source, memory: { severity: "corrected" as const, errorType: "singleBitEcc" as const } } });
     const result = await runOn("seabios", {
@@ -49,10 +52,11 @@ describeOn("seabios")("a PC", () => {
   });
 });
 
-describeOn("aavmf")("an arm64 machine", () => {
-  test("hears a synchronous external abort, the event device and polling", async () => {
-    const result = await runOn("aavmf", await sample("notifications-arm64.json"));
-    expectPredicted(result);
-    expect(result.records.filter(({ expectedToBeSeen }) => expectedToBeSeen)).toHaveLength(3);
+for (const target of ["aavmf", "aavmf@sid"] as const)
+  describeOn(target)(`an arm64 machine, ${target}`, () => {
+    test("hears a synchronous external abort, the event device and polling", async () => {
+      const result = await runOn(target, await sample("notifications-arm64.json"));
+      expectPredicted(result);
+      expect(result.records.filter(({ expectedToBeSeen }) => expectedToBeSeen)).toHaveLength(3);
+    });
   });
-});

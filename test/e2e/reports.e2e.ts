@@ -7,6 +7,7 @@ import { describeOn, expectPredicted, runOn } from "./support.ts";
 
 for (const [firmware, seed] of [
   ["seabios", 1],
+  ["seabios@sid", 3],
   ["aavmf", 2],
 ] as const)
   describeOn(firmware)(`sections on ${firmware}`, () => {

@@ -1,0 +1,21 @@
+/** Once, before all suites: fetch what is missing, and say what is skipped. */
+import type { TestProject } from "vitest/node";
+import { prepare, TARGETS } from "./targets.ts";
+
+declare module "vitest" {
+  interface ProvidedContext {
+    /** Machines that cannot be had. */
+    skipped: readonly string[];
+  }
+}
+
+export default async function setup(project: TestProject): Promise<void> {
+  const skipped: string[] = [];
+  for (const target of TARGETS) {
+    const state = await prepare(target);
+    if (typeof state !== "string") continue;
+    console.warn(`${target} is skipped: ${state}`);
+    skipped.push(target);
+  }
+  project.provide("skipped", skipped);
+}
