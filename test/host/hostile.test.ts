@@ -19,8 +19,9 @@ import { ACK, BASE, HEST, POINTER, placeSources } from "./place.ts";
 
 const LENGTH = 0x10000;
 const END = BASE + BigInt(LENGTH);
-/** More for a long search: HOSTILE_RUNS=20000. */
+/** More for a long search: npm run long:hostile. */
 const RUNS = Number(process.env["HOSTILE_RUNS"] ?? 200);
+const PATIENCE = 60_000 + 100 * RUNS;
 const u64 = fc.bigInt(0n, (1n << 64n) - 1n);
 const size = fc.constantFrom<AccessSize>(1, 2, 4, 8);
 
@@ -100,58 +101,62 @@ describe("the error source device", () => {
   test.each([
     ["registers of their own", false],
     ["one register for all, at bit offsets", true],
-  ])("%s: random memory and records never make it throw, and it writes nowhere but to the block and register of the source", (_, shared) => {
-    fc.assert(
-      fc.property(setting, fc.boolean(), fc.array(step, { maxLength: 40 }), ({ policy, how }, open, steps) => {
-        const sources = [{ bitOffset: 0 }, { bitOffset: 8 }, { version: 1 as const }].map((source, i) => ({
-          version: 2 as const,
-          ...(shared ? { preserve: 0xfen } : {}),
-          ...source,
-          bitOffset: shared ? 8 * i : 0,
-        }));
-        const { memory: plain } = placeSources(sources, { sharedAcknowledge: shared });
-        const memory = new Watched(open ? new OpenBus(plain) : plain);
-        const locate = LOCATES[how]!(memory);
-        const device = new ErrorSourceDevice({ memory, locate, policy });
-        const mayTouch = (ids: readonly number[]) => {
-          const places: (readonly [bigint, number])[] = policy.lookupFailure === "addressZero" ? [[0n, 1024]] : [];
-          for (const id of ids) {
-            let location: ReturnType<Locate>["location"];
-            try {
-              location = locate(id).location;
-            } catch (error) {
-              expect(error).toBeInstanceOf(MemoryFault);
+  ])(
+    "%s: random memory and records never make it throw, and it writes nowhere but to the block and register of the source",
+    (_, shared) => {
+      fc.assert(
+        fc.property(setting, fc.boolean(), fc.array(step, { maxLength: 40 }), ({ policy, how }, open, steps) => {
+          const sources = [{ bitOffset: 0 }, { bitOffset: 8 }, { version: 1 as const }].map((source, i) => ({
+            version: 2 as const,
+            ...(shared ? { preserve: 0xfen } : {}),
+            ...source,
+            bitOffset: shared ? 8 * i : 0,
+          }));
+          const { memory: plain } = placeSources(sources, { sharedAcknowledge: shared });
+          const memory = new Watched(open ? new OpenBus(plain) : plain);
+          const locate = LOCATES[how]!(memory);
+          const device = new ErrorSourceDevice({ memory, locate, policy });
+          const mayTouch = (ids: readonly number[]) => {
+            const places: (readonly [bigint, number])[] = policy.lookupFailure === "addressZero" ? [[0n, 1024]] : [];
+            for (const id of ids) {
+              let location: ReturnType<Locate>["location"];
+              try {
+                location = locate(id).location;
+              } catch (error) {
+                expect(error).toBeInstanceOf(MemoryFault);
+              }
+              if (location) places.push([location.block, location.blockLength]);
+              if (location?.acknowledge) places.push([location.acknowledge.register.address, 8]);
             }
-            if (location) places.push([location.block, location.blockLength]);
-            if (location?.acknowledge) places.push([location.acknowledge.register.address, 8]);
+            return places;
+          };
+          for (const action of steps) {
+            if ("poke" in action) {
+              plain.writeWord(BASE + BigInt(action.poke), action.size, BigInt.asUintN(action.size * 8, action.value));
+              continue;
+            }
+            const places = mayTouch("record" in action ? [action.record] : [...device.state.keys()]);
+            memory.writes.length = 0;
+            if ("record" in action) device.record(action.record, action.bytes);
+            else if (action.does === "service") device.service();
+            else if (action.does === "reset") device.reset();
+            else for (const id of [0, 1, 2, 9]) [device.isFree(id), device.isUnread(id)];
+            for (const [start, length] of memory.writes) {
+              const inside = places.some(([from, most]) => start >= from && start + BigInt(length) <= from + BigInt(most));
+              if (!inside) expect.fail(`${length} bytes written at 0x${start.toString(16)}`);
+            }
           }
-          return places;
-        };
-        for (const action of steps) {
-          if ("poke" in action) {
-            plain.writeWord(BASE + BigInt(action.poke), action.size, BigInt.asUintN(action.size * 8, action.value));
-            continue;
+          for (const { account, queue } of device.state.values()) {
+            const { submitted, ...parts } = account;
+            expect(Object.values(parts).reduce((sum, count) => sum + count, 0)).toBe(submitted);
+            expect(account.waiting).toBe(queue.length);
           }
-          const places = mayTouch("record" in action ? [action.record] : [...device.state.keys()]);
-          memory.writes.length = 0;
-          if ("record" in action) device.record(action.record, action.bytes);
-          else if (action.does === "service") device.service();
-          else if (action.does === "reset") device.reset();
-          else for (const id of [0, 1, 2, 9]) [device.isFree(id), device.isUnread(id)];
-          for (const [start, length] of memory.writes) {
-            const inside = places.some(([from, most]) => start >= from && start + BigInt(length) <= from + BigInt(most));
-            if (!inside) expect.fail(`${length} bytes written at 0x${start.toString(16)}`);
-          }
-        }
-        for (const { account, queue } of device.state.values()) {
-          const { submitted, ...parts } = account;
-          expect(Object.values(parts).reduce((sum, count) => sum + count, 0)).toBe(submitted);
-          expect(account.waiting).toBe(queue.length);
-        }
-      }),
-      { numRuns: RUNS, seed: 5 },
-    );
-  });
+        }),
+        { numRuns: RUNS, seed: 5 },
+      );
+    },
+    PATIENCE,
+  );
 
   test("memory that is not there is a MemoryFault of the memory, never of the device", () => {
     const { memory } = placeSources([{ version: 2 }]);
@@ -235,39 +240,43 @@ describe("devices in the address space", () => {
       if (!(error instanceof MemoryFault)) throw error;
     }
   };
-  test("accesses of any size at any place, and operations with anything in their records: nothing throws, nothing is reached beyond", () => {
-    fc.assert(
-      fc.property(fc.array(fc.oneof(access, operation), { maxLength: 60 }), (steps) => {
-        const { memory, backend, injected } = machine();
-        for (const one of steps) {
-          if ("begin" in one) {
-            const put = (offset: number, width: AccessSize, word: bigint) => memory.writeWord(PLACES.exchange + BigInt(offset), width, word);
-            const start = one.offset < 3968n ? Number(one.offset) : 0;
-            put(start + fieldOffset(RecordHeader, "recordLength"), 4, BigInt(one.length));
-            put(start + fieldOffset(RecordHeader, "recordId"), 8, one.id);
-            for (const [action, word] of [
-              [ERST_ACTION.setRecordOffset, one.offset],
-              [ERST_ACTION.setRecordIdentifier, one.id],
-              [one.begin, one.id],
-              [ERST_ACTION.executeOperation, 0x9cn],
-            ] as const) {
-              memory.writeWord(PLACES.registers + 8n, 8, word);
-              memory.writeWord(PLACES.registers, 4, BigInt(action));
+  test(
+    "accesses of any size at any place, and operations with anything in their records: nothing throws, nothing is reached beyond",
+    () => {
+      fc.assert(
+        fc.property(fc.array(fc.oneof(access, operation), { maxLength: 60 }), (steps) => {
+          const { memory, backend, injected } = machine();
+          for (const one of steps) {
+            if ("begin" in one) {
+              const put = (offset: number, width: AccessSize, word: bigint) => memory.writeWord(PLACES.exchange + BigInt(offset), width, word);
+              const start = one.offset < 3968n ? Number(one.offset) : 0;
+              put(start + fieldOffset(RecordHeader, "recordLength"), 4, BigInt(one.length));
+              put(start + fieldOffset(RecordHeader, "recordId"), 8, one.id);
+              for (const [action, word] of [
+                [ERST_ACTION.setRecordOffset, one.offset],
+                [ERST_ACTION.setRecordIdentifier, one.id],
+                [one.begin, one.id],
+                [ERST_ACTION.executeOperation, 0x9cn],
+              ] as const) {
+                memory.writeWord(PLACES.registers + 8n, 8, word);
+                memory.writeWord(PLACES.registers, 4, BigInt(action));
+              }
+              continue;
             }
-            continue;
+            const word = BigInt.asUintN(8 * one.size, one.value);
+            if (one.block) reach(() => (one.write ? memory.write(one.address, one.block!) : memory.read(one.address, one.block!.length)));
+            else reach(() => (one.write ? memory.writeWord(one.address, one.size, word) : memory.readWord(one.address, one.size)));
           }
-          const word = BigInt.asUintN(8 * one.size, one.value);
-          if (one.block) reach(() => (one.write ? memory.write(one.address, one.block!) : memory.read(one.address, one.block!.length)));
-          else reach(() => (one.write ? memory.writeWord(one.address, one.size, word) : memory.readWord(one.address, one.size)));
-        }
-        const storage = new ErstStorage(backend);
-        expect(storage.repairs).toEqual([]);
-        expect(storage.count).toBe(storage.ids.length);
-        for (const { address: at } of injected) expect(at === undefined || (at >= RAM.start && at < RAM.start + RAM.length)).toBe(true);
-      }),
-      { numRuns: RUNS, seed: 7 },
-    );
-  });
+          const storage = new ErstStorage(backend);
+          expect(storage.repairs).toEqual([]);
+          expect(storage.count).toBe(storage.ids.length);
+          for (const { address: at } of injected) expect(at === undefined || (at >= RAM.start && at < RAM.start + RAM.length)).toBe(true);
+        }),
+        { numRuns: RUNS, seed: 7 },
+      );
+    },
+    PATIENCE,
+  );
 
   test("an access across the border of a window is made in parts, each where it belongs", () => {
     const { memory, erst, events } = machine();
