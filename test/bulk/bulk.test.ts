@@ -46,7 +46,7 @@ function* batchesOf(chunks: readonly Uint8Array[]) {
 }
 const convert = (options: BatchOptions, ...chunks: Uint8Array[]) => {
   const converter = batchConverter(options, sectionTypes);
-  const results = [...batchesOf(chunks)].map((batch) => converter(batch, new JsonSink()));
+  const results = Array.from(batchesOf(chunks), (batch) => converter(batch, new JsonSink()));
   return { text: results.map(({ bytes }) => new TextDecoder().decode(bytes)).join(""), problems: results.flatMap(({ problems }) => problems), results };
 };
 
