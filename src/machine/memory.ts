@@ -32,11 +32,22 @@ export interface Region {
 }
 
 /** Little-endian bytes of a number, cut to `size`. */
-export const toLittleEndian = (value: bigint, size: number): Uint8Array => Uint8Array.from({ length: size }, (_, i) => Number((value >> BigInt(8 * i)) & 255n));
+export function toLittleEndian(value: bigint, size: number): Uint8Array {
+  const out = new Uint8Array(size);
+  for (let i = 0, left = value; i < size; i++, left >>= 8n) out[i] = Number(left & 255n);
+  return out;
+}
 /** Bytes as an unsigned little-endian number. */
 export const fromLittleEndian = (bytes: Uint8Array): bigint => bytes.reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
 
-const PAGE = 4096n;
+const PAGE_SIZE = 4096;
+const PAGE = BigInt(PAGE_SIZE);
+
+function wordAt(bytes: Uint8Array, at: number, size: AccessSize): bigint {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  if (size === 8) return view.getBigUint64(at, true);
+  return BigInt(size === 4 ? view.getUint32(at, true) : size === 2 ? view.getUint16(at, true) : view.getUint8(at));
+}
 
 /** Memory in pages that exist only once written; everything else reads as zero. */
 export class SparseMemory implements GuestMemory {
@@ -61,13 +72,17 @@ export class SparseMemory implements GuestMemory {
     this.#check(address, bytes.length);
     this.#eachPage(address, bytes.length, (page, from, at, count) => {
       let target = this.#pages.get(page);
-      if (!target) this.#pages.set(page, (target = new Uint8Array(Number(PAGE))));
+      if (!target) this.#pages.set(page, (target = new Uint8Array(PAGE_SIZE)));
       target.set(bytes.subarray(at, at + count), from);
     });
   }
 
   readWord(address: bigint, size: AccessSize): bigint {
-    return fromLittleEndian(this.read(address, size));
+    const from = Number(address % PAGE);
+    if (from + size > PAGE_SIZE) return fromLittleEndian(this.read(address, size));
+    this.#check(address, size);
+    const page = this.#pages.get(address / PAGE);
+    return page ? wordAt(page, from, size) : 0n;
   }
 
   writeWord(address: bigint, size: AccessSize, value: bigint): void {
@@ -88,7 +103,7 @@ export class SparseMemory implements GuestMemory {
     for (let at = 0; at < length; ) {
       const here = address + BigInt(at);
       const from = Number(here % PAGE);
-      const count = Math.min(length - at, Number(PAGE) - from);
+      const count = Math.min(length - at, PAGE_SIZE - from);
       body(here / PAGE, from, at, count);
       at += count;
     }
