@@ -76,6 +76,15 @@ export class PlatformDevices {
     return this.#store?.bytes;
   }
 
+  /** Firmware leaves a record in the boot error region of the next start. @returns whether there is room for it. */
+  keepForBoot(block: Uint8Array): boolean {
+    const region = this.bootErrors;
+    if (!region || block.length > region.length) return false;
+    region.fill(0);
+    region.set(block);
+    return true;
+  }
+
   reset(): void {
     this.#store?.reset();
   }

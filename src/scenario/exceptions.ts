@@ -231,10 +231,7 @@ export class Exceptions {
     if (!verdict.always) stage.say(this.#firmware, undefined, "consequence", verdict.reason, { bad: true });
     switch (decision.lastResort) {
       case "reboot":
-        stage.ended = true;
-        stage.say(this.#firmware, undefined, "reset", "the machine is reset; the record is in the boot error region (BERT) when the kernel starts again", {
-          bad: true,
-        });
+        this.#reboot(error);
         break;
       case "tellAnotherProcessor": {
         const other = stage.vcpus.findIndex((_, index) => index !== vcpu);
@@ -255,6 +252,28 @@ export class Exceptions {
         this.#waiting.push({ vcpu, error });
         stage.say(this.#firmware, undefined, "firmware", `ERET to ${article(decision.returnsTo)}; the interrupted software knows nothing yet`, { bad: true });
     }
+  }
+
+  /** The record of a physical machine's error is what the kernel finds when it starts again; a host takes its guests along. */
+  #reboot({ record }: ProcessorErrorEvent): void {
+    const stage = this.#stage;
+    const say = (text: string, bad = false) => stage.say(this.#firmware, undefined, "reboot", text, { ...(bad && { bad }) });
+    if (!stage.physical) {
+      stage.ended = true;
+      say("the host is reset, and the machine is gone", true);
+      return;
+    }
+    const block = record && recordOf(record);
+    const kept = block !== undefined && stage.platform.keepForBoot(block);
+    say(kept ? "the record is left in the boot error region" : "there is no boot error region with room for a record: nobody will know why", !kept);
+    this.reset();
+  }
+
+  /** The machine is reset: nothing waits any more, and everything starts again. */
+  reset(): void {
+    this.#waiting = [];
+    this.#stage.reset();
+    this.#messenger.reset();
   }
 
   /** Software has the exception: what it makes of it. */

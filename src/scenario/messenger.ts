@@ -34,13 +34,18 @@ export class Messenger {
   constructor(stage: Stage, hypervisor: Hypervisor) {
     this.#stage = stage;
     this.#hypervisor = hypervisor;
-    this.startTimers();
+    this.#startTimers();
+  }
+
+  /** The machine was reset: nothing is pending, and another kernel has booted. */
+  reset(): void {
+    this.#controllers.clear();
+    this.#startTimers();
   }
 
   /** The kernel that has just booted looks at its polled sources from now on. */
-  startTimers(): void {
-    const { agenda, kernel } = this.#stage;
-    for (const { source, milliseconds } of kernel.timers) this.#poll(source, milliseconds, agenda.now + milliseconds);
+  #startTimers(): void {
+    for (const { source, milliseconds } of this.#stage.kernel.timers) this.#poll(source, milliseconds);
   }
 
   /** Whether the guest was given an abort since the last call. */
@@ -173,21 +178,20 @@ export class Messenger {
   }
 
   #finishLater(handling: Handling): void {
-    const { agenda, guest } = this.#stage;
-    const delay = guest.handling ?? 0;
+    const delay = this.#stage.guest.handling ?? 0;
     if (delay === 0 || handling.records === 0) handling.finish();
-    else agenda.schedule(agenda.now + delay, () => handling.finish());
+    else this.#stage.later(delay, () => handling.finish());
   }
 
-  #poll(source: number, milliseconds: number, at: number): void {
+  #poll(source: number, milliseconds: number): void {
     const { agenda, kernel, vcpus } = this.#stage;
-    agenda.schedule(at, () => {
-      if (kernel.panicked || kernel !== this.#stage.kernel) return;
+    this.#stage.later(milliseconds, () => {
+      if (kernel.panicked) return;
       const told = this.#controllers.get("polled")?.release({ source }) ?? 0;
       // The timer looks whether anybody raised something or not.
       if (told === 0 && vcpus[0]?.state.interruptsMasked !== true) this.#finishLater(kernel.notify("polled", source));
       // The timer runs for ever: it is followed only as long as something else is going to happen.
-      if (!agenda.isEmpty || this.#controllers.get("polled")?.counts.pending) this.#poll(source, milliseconds, at + milliseconds);
+      if (!agenda.isEmpty || this.#controllers.get("polled")?.counts.pending) this.#poll(source, milliseconds);
     });
   }
 }

@@ -33,13 +33,22 @@ const registersOf = (state: VcpuState): Registers => {
 /** A vCPU of a scenario: takes exceptions, keeps what is masked pending. */
 export class Processor {
   state: VcpuState;
+  readonly #initial: VcpuState;
   readonly kvm: KvmVcpu;
   readonly machineChecks: MachineCheckState;
 
   constructor(machine: KvmMachine, state: VcpuState) {
     this.state = state;
+    this.#initial = state;
     this.kvm = machine.createVcpu({ registers: registersOf(state) });
     this.machineChecks = machineCheckState();
+  }
+
+  /** As it was when the machine started; nothing is pending. */
+  reset(): void {
+    this.state = this.#initial;
+    this.kvm.registers["HCR_EL2.VSE"] = 0n;
+    this.returnFromException();
   }
 
   change(change: VcpuState): void {

@@ -104,8 +104,7 @@ class Run {
 
   #happen(moment: Moment): void {
     if (moment.reset) {
-      this.#stage.reset();
-      this.#messenger.startTimers();
+      this.#exceptions.reset();
       return;
     }
     if (this.#stage.kernel.panicked) {

@@ -1,5 +1,5 @@
 /** Everything that takes part in a run, set up and on one timeline. */
-import { type ErrorStatusBlock, parseErrorStatusBlock } from "../acpi/status-block.ts";
+import { type ErrorStatusBlock, ErrorStatusBlockHeader, parseErrorStatusBlock } from "../acpi/status-block.ts";
 import { sectionTypes } from "../cper/registry.ts";
 import { type GuestEvent, GuestKernel, type GuestStep } from "../guest/kernel.ts";
 import type { InjectedError } from "../host/einj-device.ts";
@@ -7,7 +7,7 @@ import { ErrorSourceDevice, type Locate, type SourceEvent } from "../host/error-
 import type { MonitorPolicy } from "../host/monitor.ts";
 import { NEED, type Need, type Subject } from "../host/notification.ts";
 import { PoisonedPages } from "../host/poisoned-pages.ts";
-import { hexNumber, UsageError } from "../layout/index.ts";
+import { decode, hexNumber, UsageError } from "../layout/index.ts";
 import type { GuestMemory } from "../machine/memory.ts";
 import { Agenda } from "./agenda.ts";
 import type { PlatformDevices } from "./devices.ts";
@@ -28,6 +28,13 @@ export interface ReadRecord {
 const PAGE_SHIFT = 12n;
 const WRITES: ReadonlySet<GuestStep> = new Set(["cleared", "acknowledged"]);
 const BAD: ReadonlySet<GuestStep> = new Set(["panic", "fault", "killed", "withheld"]);
+
+const ORDER_WORDS = { statusLast: "block status last", ascending: "first byte to last" } as const;
+/** A record may stand for more than one error. */
+function several(block: Uint8Array | undefined): string {
+  const status = block && block.length >= ErrorStatusBlockHeader.size ? decode(ErrorStatusBlockHeader, block).blockStatus : undefined;
+  return status?.multipleCorrectableErrors || status?.multipleUncorrectableErrors ? ", which stands for several" : "";
+}
 
 /** The machine of a scenario after its firmware has run and its kernel has booted. */
 export class Stage {
@@ -104,7 +111,7 @@ export class Stage {
         dwell: (store) => {
           const { acknowledging = 0 } = this.guest;
           if (acknowledging === 0) store();
-          else this.agenda.schedule(this.agenda.now + acknowledging, store);
+          else this.later(acknowledging, store);
         },
         died: (why) => platform.keepLastWords(this.kernel, why, this.agenda.now),
       },
@@ -122,7 +129,16 @@ export class Stage {
       });
     this.device.reset();
     this.platform.reset();
+    for (const processor of this.vcpus) processor.reset();
     this.#start();
+  }
+
+  /** Let the guest do something later, unless its machine is reset before. */
+  later(milliseconds: number, body: () => void): void {
+    const { agenda, kernel } = this;
+    agenda.schedule(agenda.now + milliseconds, () => {
+      if (this.kernel === kernel) body();
+    });
   }
 
   /** The monitor knows where its sources are. */
@@ -160,7 +176,7 @@ export class Stage {
       "monitor",
       event.kind === "written" ? "memory" : undefined,
       event.kind,
-      event.kind === "written" ? `${event.text}, ${this.policy.recording.stores === "statusLast" ? "block status last" : "first byte to last"}` : event.text,
+      event.kind === "written" ? `${event.text}${several(event.block)}, ${ORDER_WORDS[this.policy.recording.stores]}` : event.text,
       {
         data: {
           source: event.source,

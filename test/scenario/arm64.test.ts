@@ -80,7 +80,7 @@ const SCENARIOS: Readonly<Record<string, Expected>> = {
     taken: [kernelFirst(SERROR.restartable, STATE.masked), kernelFirst(SERROR.restartable), ["EL1", 0x380n, SERROR.restartable, KERNEL, STATE.kernel]],
     disr: [],
   },
-  "arm64-last-resort-reboot": { taken: [kernelFirst(SERROR.unrecoverable, STATE.masked)], disr: [], outcome: "ended" },
+  "arm64-last-resort-reboot": { taken: [kernelFirst(SERROR.unrecoverable, STATE.masked)], disr: [] },
   "arm64-last-resort-another-processor": { taken: [kernelFirst(SERROR.restartable, STATE.masked)], disr: [] },
   "arm64-no-serror-needed": { taken: [kernelFirst(SERROR.corrected, STATE.masked)], disr: [] },
   "arm64-no-serror-needed-polling": { taken: [programFirst(SERROR.corrected)], disr: [] },
