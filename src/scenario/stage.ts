@@ -33,7 +33,7 @@ const ORDER_WORDS = { statusLast: "block status last", ascending: "first byte to
 /** A record may stand for more than one error. */
 function several(block: Uint8Array | undefined): string {
   const status = block && block.length >= ErrorStatusBlockHeader.size ? decode(ErrorStatusBlockHeader, block).blockStatus : undefined;
-  return status?.multipleCorrectableErrors || status?.multipleUncorrectableErrors ? ", which stands for several" : "";
+  return status?.multipleCorrectableErrors || status?.multipleUncorrectableErrors ? ", marked as several errors" : "";
 }
 
 /** The machine of a scenario after its firmware has run and its kernel has booted. */
