@@ -178,6 +178,8 @@ class RealRun {
   #reports = 0;
   /** The block as it was written last, and where the guest's output was before. */
   #written: Uint8Array = new Uint8Array(0);
+  /** The same with what lies behind it in the guest's memory: lengths may lead there. */
+  #inMemory: Uint8Array = new Uint8Array(0);
   #before = 0;
   /** What the guest should store of its messages; absent as long as it should live. */
   #lastWords: readonly string[] | undefined;
@@ -298,11 +300,24 @@ class RealRun {
       memory,
       locate: found?.locate ?? (() => ({ message: "the firmware has written no address back" })),
       policy: this.#policy.recording,
-      report: ({ kind, text, block }) => {
-        if (kind === "written" && block) this.#written = block;
+      report: ({ kind, text, source, block, address }) => {
+        if (kind === "written" && block && address !== undefined) {
+          this.#written = block;
+          this.#inMemory = this.#asRead(block, address, this.#blockLength(source) ?? block.length);
+        }
         this.#say("monitor", kind === "written" ? "memory" : undefined, kind, text, kind === "refused" || kind === "dropped");
       },
     });
+  }
+
+  #blockLength(source: number): number | undefined {
+    return sourcesFor(this.#scenario.machine, this.#policy).find(({ id }) => id === source)?.blockLength;
+  }
+  /** All bytes a source has for a block, with a status the guest may have cleared already. */
+  #asRead(block: Uint8Array, address: bigint, length: number): Uint8Array {
+    const bytes = this.#machine.memory.read(address, Math.max(length, block.length));
+    bytes.set(block);
+    return bytes;
   }
 
   // ---- things happen ----
@@ -449,7 +464,7 @@ class RealRun {
     const block = this.#written;
     const written = Date.now();
     const subject = this.#subjects.find((candidate) => candidate.source === source);
-    const blockLength = sourcesFor(this.#scenario.machine, this.#policy).find(({ id }) => id === source)?.blockLength;
+    const blockLength = this.#blockLength(source);
     const type = notification ?? subject?.type ?? "polled";
     const vector = subject?.vector ?? 0;
     const raised = await notify(this.#machine, type, vector);
@@ -457,7 +472,7 @@ class RealRun {
     const neverPolled = type === "polled" && (subject?.pollInterval ?? 0) === 0;
     const seen = raised !== undefined && !neverPolled && this.#bound.has(source);
     const predicted = seen
-      ? linuxReport(block, {
+      ? linuxReport(this.#inMemory, {
           version: this.#kernel.version,
           architecture: this.#architecture,
           sequence: this.#reports + 1,

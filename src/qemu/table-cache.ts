@@ -1,6 +1,6 @@
 /** QEMU's own tables of a machine, kept from run to run: asking for them takes a boot of its firmware. */
 import { createHash } from "node:crypto";
-import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { TableHeader } from "../acpi/table-header.ts";
 import { makeFolder } from "../input/local-files.ts";
@@ -62,6 +62,6 @@ export function keepTables(file: string, tables: readonly Uint8Array[]): void {
     writeFileSync(temporary, concatBytes(tables));
     renameSync(temporary, file);
   } catch {
-    rmSync(temporary, { force: true });
+    if (existsSync(temporary)) rmSync(temporary);
   }
 }
