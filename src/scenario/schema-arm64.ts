@@ -2,7 +2,7 @@
 import type { FirmwareAction, LastResort, MonitorAction, Situation } from "../arm64/delivery.ts";
 import { CAPABILITY, type Capability, EXIT_REASON, KVM_LAYOUTS, type KvmDialect } from "../arm64/kvm-layouts.ts";
 import { ASYNCHRONOUS_ERROR_TYPE } from "../arm64/registers.ts";
-import type { Number64, RecordEvent } from "./schema.ts";
+import type { Number64, RecordContent, RecordEvent } from "./schema.ts";
 import { boolean, integer, number64, object, oneOf, type Schema } from "./schema-kit.ts";
 
 /** Where a processor's errors go. What is left out is clear; EL3 and EL2 are there unless said otherwise. */
@@ -83,7 +83,7 @@ export interface ProcessorErrorEvent {
   /** False for an error that an interrupt or polling may tell. */
   readonly needsSei?: boolean;
   /** What firmware at EL3 writes. */
-  readonly record?: RecordEvent;
+  readonly record?: Pick<RecordEvent, "source"> & RecordContent;
   /** What firmware at EL3 tries before it does what is right. */
   readonly firmware?: readonly FirmwareTry[];
 }
@@ -153,8 +153,8 @@ export const system: Readonly<Record<string, Schema>> = {
 };
 const thread: Schema = { type: "string", maxLength: 40, description: "Thread that makes the call; default: the vCPU's own, vcpu0 and so on" };
 
-/** The events of this file. @param record the schema of a record. */
-export const arm64Events = (record: Schema): Readonly<Record<string, Schema>> => ({
+/** The events of this file. @param content what a record says. */
+export const arm64Events = (content: Readonly<Record<string, Schema>>): Readonly<Record<string, Schema>> => ({
   processorError: object(
     "The physical processor notices an error: it is routed, delivered or deferred as the architecture has it",
     {
@@ -167,7 +167,7 @@ export const arm64Events = (record: Schema): Readonly<Record<string, Schema>> =>
       virtualAddress: number64("Address of the access, when it is known"),
       physicalAddress: number64("Guest physical address, when it is known"),
       needsSei: boolean("False for an error that an interrupt or polling may tell; default true"),
-      record: { ...record, description: "What firmware at EL3 writes" },
+      record: object("What firmware at EL3 writes", { source: integer("Source id; default: that of the first source", 0xffff), ...content }),
       firmware: { type: "array", items: { enum: Object.keys(FIRMWARE_ACTION) }, description: "What firmware at EL3 tries before it does what is right" },
     },
     ["exception"],

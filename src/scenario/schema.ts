@@ -267,16 +267,20 @@ const guest = object("How the guest behaves", {
 const unacknowledged: Schema = {
   description: "What happens to a record while the one before is not acknowledged",
   anyOf: [
-    object("Refuse it, or lose it and say so in the next one", { action: { enum: ["refuse", "overflow"] } }, ["action"]),
+    object("Refuse it, or lose it and say so in the next one", { action: oneOf("What is done", ["refuse", "overflow"]) }, ["action"]),
     object(
       "Let it wait; `merge` folds corrected errors of a kind into one",
-      { action: { enum: ["queue", "merge"] }, limit: integer("Records that may wait"), whenFull: { enum: ["dropOldest", "dropNewest"] } },
+      {
+        action: oneOf("What is done", ["queue", "merge"]),
+        limit: integer("Records that may wait"),
+        whenFull: oneOf("Which one is given up", ["dropOldest", "dropNewest"]),
+      },
       ["action", "limit", "whenFull"],
     ),
   ],
 };
 const policyFields = {
-  description: { type: "string" },
+  description: { type: "string", description: "What it is" },
   handOff: oneOf("How the monitor learns where its sources are", ["hardwareErrors", "hest", "direct"]),
   walk: oneOf("How it reads HEST", ["qemu", "specification"]),
   recording: object("How records are stored", {
@@ -324,7 +328,7 @@ const memory = object(
     physicalAddress: number64("Guest physical address"),
     addressLsb: integer("log2 of the bytes it stands for", 63),
     errorType: oneOf("Kind of error", Object.keys(MEMORY_ERROR_TYPE)),
-    fruText: { type: "string", maxLength: 20 },
+    fruText: { type: "string", maxLength: 20, description: "Name of the replaceable unit" },
   },
   ["severity"],
 );
@@ -337,7 +341,7 @@ const sectionList = (severities: readonly string[]): Schema => ({
     {
       kind: { type: "string", description: "Section type by name" },
       severity: oneOf("Severity; default: that of the record", severities),
-      fruText: { type: "string", maxLength: 20 },
+      fruText: { type: "string", maxLength: 20, description: "Name of the replaceable unit" },
       body: { type: "object", description: "Its fields, as decode --json prints them" },
     },
     ["kind", "body"],
@@ -436,7 +440,7 @@ const events: Readonly<Record<string, Schema>> = {
   crash: { const: true, description: "The guest's kernel is made to crash (magic SysRq c)" },
   reset: { const: true, description: "The machine is reset: pages that were lost are replaced, and everything starts again" },
   vcpu: object("A vCPU changes its state", { id: integer("Which"), ...vcpuFields }),
-  ...arm64Events(record),
+  ...arm64Events(content),
   guest,
   acknowledge: object("The guest acknowledges a source it owes an answer to", { source: integer("Source id", 0xffff) }, ["source"]),
   guestReads: object(
@@ -483,7 +487,10 @@ export const SCENARIO_SCHEMA: Schema = {
       }),
       monitor: {
         description: "The virtual machine monitor: a preset, or one with changes",
-        anyOf: [{ enum: Object.keys(PRESETS) }, object("A preset with changes", { preset: { enum: Object.keys(PRESETS) }, ...policyFields }, ["preset"])],
+        anyOf: [
+          { enum: Object.keys(PRESETS) },
+          object("A preset with changes", { preset: oneOf("Where it starts from", Object.keys(PRESETS)), ...policyFields }, ["preset"]),
+        ],
       },
       guest,
       events: {

@@ -108,6 +108,18 @@ test("a thousand records of a guest that never looks end in an account, not in a
   expect(result.accounts[0]).toMatchObject({ submitted: 1000, written: 1, waiting: 16, dropped: 983 });
 });
 
+test("every member of the language is described", () => {
+  const bare: string[] = [];
+  const walk = (value: unknown, path: string): void => {
+    if (typeof value !== "object" || value === null) return;
+    const { properties = {} } = value as { properties?: Record<string, object> };
+    for (const [name, member] of Object.entries(properties)) if (name !== "$schema" && !("description" in member)) bare.push(`${path}.${name}`);
+    for (const [name, child] of Object.entries(value)) walk(child, `${path}/${name}`);
+  };
+  walk(SCENARIO_SCHEMA, "");
+  expect(bare).toEqual([]);
+});
+
 test("the shipped schema is the one in use, and is a schema", async () => {
   const shipped = fileURLToPath(new URL("../../schemas/scenario.schema.json", import.meta.url));
   await expect(`${JSON.stringify(SCENARIO_SCHEMA, null, 2)}\n`).toMatchFileSnapshot(shipped);
