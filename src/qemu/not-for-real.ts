@@ -15,6 +15,8 @@ const EVENTS: { readonly [K in keyof Moment]?: string } = {
   setEvents: NO_KVM,
   exit: NO_KVM,
   monitorTries: NO_KVM,
+  reset: "the machine ends with its first reset",
+  guestReads: "it leaves no trace in the kernel's log",
   guest: OWN_BUSINESS,
   acknowledge: OWN_BUSINESS,
 };

@@ -10,6 +10,7 @@ import { ErrorSourceDevice } from "../host/error-source.ts";
 import { decide, type ErrorAddress, type HostError, type MonitorPolicy } from "../host/monitor.ts";
 import type { Subject } from "../host/notification.ts";
 import { decode, hexNumber, hexToBytes, UsageError } from "../layout/index.ts";
+import { MemoryFault } from "../machine/memory.ts";
 import { BOOT_ERRORS, bootErrorRegion, bootErrorTable } from "../scenario/boot-errors.ts";
 import { missingRecords, storeBytes } from "../scenario/error-store.ts";
 import { policyOf, sourcePart, sourcesFor } from "../scenario/machine.ts";
@@ -315,9 +316,9 @@ class RealRun {
   }
   /** All bytes a source has for a block, with a status the guest may have cleared already. */
   #asRead(block: Uint8Array, address: bigint, length: number): Uint8Array {
-    const bytes = this.#machine.memory.read(address, Math.max(length, block.length));
-    bytes.set(block);
-    return bytes;
+    const bytes = inMemory(() => this.#machine.memory.read(address, Math.max(length, block.length)));
+    bytes?.set(block);
+    return bytes ?? block;
   }
 
   // ---- things happen ----
@@ -339,8 +340,12 @@ class RealRun {
     else if (moment.crash) await this.#crash(eventName(moment));
     else if (moment.guestWrites?.address !== undefined) {
       const { address, bytes } = moment.guestWrites;
-      this.#machine.memory.write(BigInt(address), hexToBytes(bytes)!);
-      this.#say("guest", "memory", "guestWrites", `${bytes.length / 2} bytes at ${hexNumber(BigInt(address))}`);
+      const written = inMemory(() => {
+        this.#machine.memory.write(BigInt(address), hexToBytes(bytes)!);
+        return true;
+      });
+      if (written) this.#say("guest", "memory", "guestWrites", `${bytes.length / 2} bytes at ${hexNumber(BigInt(address))}`);
+      else this.#skipped.push(`${eventName(moment)}: there is no RAM at ${hexNumber(BigInt(address))}, and registers are not written from outside`);
     }
     return this.#skipped.length === before;
   }
@@ -563,6 +568,15 @@ class RealRun {
   }
 }
 
+/** The answer, or nothing where there is no memory. */
+function inMemory<T>(access: () => T): T | undefined {
+  try {
+    return access();
+  } catch (error) {
+    if (error instanceof MemoryFault) return undefined;
+    throw error;
+  }
+}
 const severityOf = (block: Uint8Array) => (block.length >= ErrorStatusBlockHeader.size ? decode(ErrorStatusBlockHeader, block).errorSeverity : undefined);
 const isFatal = (block: Uint8Array): boolean => severityOf(block) === "fatal";
 const isCorrected = (block: Uint8Array): boolean => severityOf(block) === "corrected";
