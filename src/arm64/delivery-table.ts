@@ -116,6 +116,8 @@ export function deliveryDocument(): string {
     "`last resort`, firmware can tell nobody and returns, resets or interrupts another processor, as configured.",
     "† cannot come about: with TGE nothing runs at EL1.",
     "",
+    "Runs that show these decisions step by step, with every register: [the gallery of scenarios](scenarios.md#delivery-on-arm64).",
+    "",
     "## SErrors",
     "",
     "The columns say whether SErrors are masked and what synchronised the error: nothing, an ESB instruction, or IESB at a change of level.",

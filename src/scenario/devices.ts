@@ -76,6 +76,11 @@ export class PlatformDevices {
     return this.#store?.bytes;
   }
 
+  /** What of a device lies at an address, and what a value written there asks for; undefined for memory. */
+  wordsAt(address: bigint, value?: bigint): string | undefined {
+    return this.#store?.wordsAt(address, value);
+  }
+
   /** Firmware leaves a record in the boot error region of the next start. @returns whether there is room for it. */
   keepForBoot(block: Uint8Array): boolean {
     const region = this.bootErrors;

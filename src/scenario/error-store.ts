@@ -1,14 +1,15 @@
 /** The error record store of a scenario's machine: what it begins with, the device and driver at it, what is left in it. */
+import { ERST_ACTION } from "../acpi/action-entry.ts";
 import { qemuErst } from "../acpi/build-tables.ts";
 import { RecordHeader } from "../cper/record.ts";
 import { buildRecord, type CperRecord, cperFormat, parseRecord } from "../cper/record-codec.ts";
 import { sectionTypes } from "../cper/registry.ts";
 import { ErstDriver } from "../guest/erst.ts";
 import { messageText, pstoreHeader } from "../guest/pstore.ts";
-import { ErstDevice } from "../host/erst-device.ts";
+import { ERST_REGISTER, ErstDevice } from "../host/erst-device.ts";
 import { DEFAULT_RECORD_SIZE, ErstStorage, emptyStore, MemoryBackend } from "../host/erst-storage.ts";
 import { type Mapping, MemoryWithDevices } from "../host/mmio.ts";
-import { hexNumber, hexToBytes, parse, UsageError } from "../layout/index.ts";
+import { fieldLabel, hexNumber, hexToBytes, parse, UsageError } from "../layout/index.ts";
 import { SparseMemory } from "../machine/memory.ts";
 import { type Outside, readerOf } from "./outside.ts";
 import { sectionOf } from "./record.ts";
@@ -83,6 +84,16 @@ export class StoreDevice {
       { start: base, device: this.#device.registers },
       { start: buffer, device: this.#device.exchange },
     ];
+  }
+
+  /** What of the device lies at an address, and what a value written there asks for; undefined for what is not its own. */
+  wordsAt(address: bigint, value?: bigint): string | undefined {
+    const [registers, buffer] = this.mappings.map(({ start, device }) => (address >= start && address < start + BigInt(device.length) ? address - start : -1n));
+    if (buffer !== undefined && buffer >= 0n) return "the exchange buffer of the error record store";
+    if (registers !== BigInt(ERST_REGISTER.action))
+      return registers !== undefined && registers >= 0n ? "the value register of the error record store" : undefined;
+    const action = Object.entries(ERST_ACTION).find(([, code]) => BigInt(code) === value)?.[0];
+    return `the action register of the error record store${action === undefined ? "" : ` (${fieldLabel(action)})`}`;
   }
 
   /** The machine is reset; what is stored stays. */

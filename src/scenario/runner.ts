@@ -318,7 +318,11 @@ class Run {
 
   #guestReads({ address, size = 8 }: NonNullable<Moment["guestReads"]>): void {
     const from = BigInt(address);
-    this.#access(() => this.#say("memory", "guest", "guestReads", `${hexNumber(this.#stage.memory.readWord(from, size))} read at ${hexNumber(from)}`));
+    const place = this.#stage.platform.wordsAt(from);
+    this.#access(() => {
+      const value = hexNumber(this.#stage.memory.readWord(from, size));
+      this.#say(place ? "controller" : "memory", "guest", "guestReads", `${value} read at ${hexNumber(from)}${place ? `, ${place}` : ""}`);
+    });
   }
 
   #guestWrites(write: NonNullable<Moment["guestWrites"]>): void {
@@ -330,18 +334,14 @@ class Run {
       (write.acknowledgeOf !== undefined ? device(write.acknowledgeOf)?.readAckRegister?.address : undefined) ??
       (write.blockOf !== undefined ? this.#stage.memory.readWord(device(write.blockOf)?.errorStatusAddress.address ?? 0n, 8) : undefined);
     if (address === undefined) throw new UsageError(`event at ${this.#stage.agenda.now} ms: the guest has no such place to write to`);
-    const owner = write.pointerOf ?? write.acknowledgeOf ?? write.blockOf;
+    const owner = write.address === undefined ? (write.pointerOf ?? write.acknowledgeOf ?? write.blockOf) : undefined;
     const kind = write.pointerOf !== undefined ? "status pointer" : write.acknowledgeOf !== undefined ? "acknowledge register" : "status block";
-    const place = owner === undefined || write.address !== undefined ? "" : `, the ${kind} of source ${owner}`;
-    this.#say(
-      "guest",
-      "memory",
-      "guestWrites",
-      `writes ${bytes.length > SHOWN_BYTES ? `${bytes.length} bytes` : write.bytes} at ${hexNumber(address)}${place}`,
-      {
-        data: { address: hexNumber(address), bytes: write.bytes },
-      },
-    );
+    const register = this.#stage.platform.wordsAt(address, bytes.length > 8 ? undefined : wordOf(bytes));
+    const place = register ?? (owner === undefined ? undefined : `the ${kind} of source ${owner}`);
+    const what = bytes.length > SHOWN_BYTES ? `${bytes.length} bytes` : write.bytes;
+    this.#say("guest", register ? "controller" : "memory", "guestWrites", `writes ${what} at ${hexNumber(address)}${place ? `, ${place}` : ""}`, {
+      data: { address: hexNumber(address), bytes: write.bytes },
+    });
     this.#access(() => store(this.#stage.memory, address, bytes));
     this.#service();
   }
@@ -351,13 +351,9 @@ class Run {
 function store(memory: GuestMemory, address: bigint, bytes: Uint8Array): void {
   const size = bytes.length;
   if (size !== 1 && size !== 2 && size !== 4 && size !== 8) memory.write(address, bytes);
-  else
-    memory.writeWord(
-      address,
-      size,
-      bytes.reduceRight((word, byte) => (word << 8n) | BigInt(byte), 0n),
-    );
+  else memory.writeWord(address, size, wordOf(bytes));
 }
+const wordOf = (bytes: Uint8Array): bigint => bytes.reduceRight((word, byte) => (word << 8n) | BigInt(byte), 0n);
 
 const ENDS = { exit: "the monitor exits with status 1", abort: "the monitor aborts", reset: "triple fault" } as const;
 const VCPU_WORDS = {
