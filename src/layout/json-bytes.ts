@@ -117,6 +117,11 @@ export class Plan {
   get steps(): readonly Step[] {
     return (this.#steps ??= stepsFor(this.#root));
   }
+  /** The run of a layout that is nothing else. */
+  get only(): Step | undefined {
+    const { steps } = this;
+    return steps.length === 1 && steps[0]!.kind === "run" ? steps[0] : undefined;
+  }
 }
 const plans = new WeakMap<Root, Plan>();
 /** The plan by which a layout is written. */
@@ -287,16 +292,21 @@ export class JsonWriter {
    * Write a structure; returns the first byte not used and sets `#complete`. When it owns its window (`whole`), or is
    * cut short, what is left becomes its `trailing`; then reserved bytes are spelled out even when they are zero.
    */
-  #write({ steps }: Plan, start: number, end: number, whole: boolean): number {
-    const first = steps[0]!;
-    if (steps.length !== 1 || first.kind !== "run") return this.#parts(steps, start, end, whole, false);
+  #write(plan: Plan, start: number, end: number, whole: boolean): number {
+    const { only } = plan;
+    if (!only) return this.#parts(plan.steps, start, end, whole, false);
     const room = end - start;
-    if (whole ? first.size !== room : first.size > room) return this.#parts(steps, start, end, whole, true);
-    const open = this.#at;
-    reserve(open, first.most);
-    this.#at = enclose(open, runProgram(first.program!, open, this.#b, this.#v, start), 0x7b, 0x7d);
+    if (whole ? only.size !== room : only.size > room) return this.#parts(plan.steps, start, end, whole, true);
+    this.#run(only, start);
     this.#complete = true;
-    return start + first.size;
+    return start + only.size;
+  }
+
+  /** Write a structure that is one run of fixed fields. */
+  #run({ most, program }: Step, start: number): void {
+    const open = this.#at;
+    reserve(open, most);
+    this.#at = enclose(open, runProgram(program!, open, this.#b, this.#v, start), 0x7b, 0x7d);
   }
 
   #parts(steps: readonly Step[], start: number, end: number, whole: boolean, spell: boolean): number {
@@ -438,6 +448,13 @@ export class JsonWriter {
     const open = this.#at;
     let items = 0;
     let at = start;
+    const only = step.plan?.only;
+    if (only && only.size > 0)
+      for (; items < count && only.size <= end - at; items++, at += only.size) {
+        reserve(this.#at, 1);
+        page[this.#at++] = 0x2c;
+        this.#run(only, at);
+      }
     while (items < count && at < end) {
       const plan = this.#planAt(step, at, end);
       const first = plan?.steps[0];
