@@ -31,6 +31,17 @@ const DEATH = /^(sysrq: Trigger a crash|Kernel panic - not syncing: )/;
 /** What a kernel says of the errors it dies of. */
 export const isLastWord = (line: string): boolean => isReport(line) || DEATH.test(line);
 
+/** Bytes of memory that have descriptions of their pages, or have not, as a whole. */
+const SECTION = 1n << 27n;
+/** Whether the kernel has descriptions of an address's page, by what it says of memory when it starts; undefined when it says nothing. */
+export function memoryOf(output: string): ((address: bigint) => boolean) | undefined {
+  const ranges = [...output.matchAll(/ node +[0-9]+: \[mem 0x([0-9a-f]+)-0x([0-9a-f]+)\]/g)].map(
+    ([, first, last]) => [BigInt(`0x${first}`), BigInt(`0x${last}`)] as const,
+  );
+  if (ranges.length === 0) return undefined;
+  return (address) => ranges.some(([first, last]) => address / SECTION >= first / SECTION && address / SECTION <= last / SECTION);
+}
+
 export interface KernelName {
   /** What it says itself. */
   readonly release: string;

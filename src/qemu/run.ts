@@ -23,7 +23,19 @@ import { compareBootErrors } from "./boot-errors.ts";
 import { errorDeviceOf, eventDeviceTable } from "./event-device.ts";
 import { realHandOff } from "./hand-off.ts";
 import { GUEST_SAYS, printFile } from "./initramfs.ts";
-import { type Comparison, compareLines, differ, isAftermath, isLastWord, isReport, isTableLine, type KernelName, kernelOf, plainLines } from "./kernel-log.ts";
+import {
+  type Comparison,
+  compareLines,
+  differ,
+  isAftermath,
+  isLastWord,
+  isReport,
+  isTableLine,
+  type KernelName,
+  kernelOf,
+  memoryOf,
+  plainLines,
+} from "./kernel-log.ts";
 import { ConnectionLost } from "./lines.ts";
 import { GuestError, type RealMachine } from "./machine.ts";
 import { eventName, notForReal, whyNot } from "./not-for-real.ts";
@@ -91,6 +103,7 @@ const MOST_FOLLOWED = 5;
 /** Milliseconds a record that no driver looks for is watched. */
 const UNSEEN = 1_500;
 const LOOK = 20;
+const NOTHING = new Uint8Array(0);
 /** Milliseconds in which the guest's shell does what it is told. */
 const ANSWER = 10_000;
 /** Milliseconds until a kernel that should die says so, and until its machine has ended then. */
@@ -172,6 +185,8 @@ class RealRun {
   readonly #region: Uint8Array | undefined;
   readonly #writtenBefore: Written[] = [];
   #device!: ErrorSourceDevice;
+  /** What the drivers' copies hold, by source: a shorter block leaves the end of a longer one. */
+  readonly #copies = new Map<number, Uint8Array>();
   #surroundings: Pick<AftermathOptions, "isMemory" | "hasFunction"> = {};
   #subjects: readonly Subject[] = [];
   #bound: ReadonlySet<number> = new Set();
@@ -241,7 +256,7 @@ class RealRun {
       records: this.#records,
       checks: this.#checks,
       ...(this.#store && { store: this.#store.content }),
-      further: plainLines(console.slice(upTo)).filter((line) => line.trim() !== "" && !isLastWord(line) && !this.#isOurs(line)),
+      further: plainLines(console.slice(upTo)).filter((line) => line.trim() !== "" && !isLastWord(line) && !isAftermath(line) && !this.#isOurs(line)),
       outcome,
       predictedOutcome,
       skipped: this.#skipped,
@@ -267,7 +282,7 @@ class RealRun {
     const functions = await this.#machine.pciFunctions();
     const { regions } = this.#machine.memory;
     this.#surroundings = {
-      isMemory: (address) => regions.some(({ start, length }) => address >= start && address < start + length),
+      isMemory: memoryOf(this.#machine.output) ?? ((address) => regions.some(({ start, length }) => address >= start && address < start + length)),
       hasFunction: (name) => functions.has(name),
     };
   }
@@ -483,6 +498,7 @@ class RealRun {
           sequence: this.#reports + 1,
           source,
           memoryDevices: QEMU_MEMORY_DEVICES,
+          behind: this.#copies.get(source)?.subarray(block.length) ?? NOTHING,
           ...(blockLength !== undefined && { blockLength }),
         })
       : [];
@@ -498,6 +514,7 @@ class RealRun {
     const said = plainLines(this.#machine.output.slice(mark));
     const printed = said.filter(isLastWord);
     this.#reports += new Set(printed.flatMap((line) => /^\{([0-9]+)\}/.exec(line)?.[1] ?? [])).size;
+    if (seen) this.#copies.set(source, Uint8Array.from([...block, ...(this.#copies.get(source)?.subarray(block.length) ?? NOTHING)]));
     // What no driver reads does not count for the kernel's limits.
     if (seen) this.#writtenBefore.push({ at: Date.now(), corrected: isCorrected(block), bytes: String(block) });
     this.#records.push({

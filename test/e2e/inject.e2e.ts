@@ -10,8 +10,7 @@ import { sectionTypes } from "../../src/cper/registry.ts";
 import { linuxAftermath } from "../../src/guest/report/aftermath.ts";
 import { Dice, generate } from "../../src/input/generate.ts";
 import { encode } from "../../src/layout/index.ts";
-import { virt } from "../../src/machine/machines.ts";
-import { compareLines, isAftermath, isReport, kernelOf, plainLines } from "../../src/qemu/kernel-log.ts";
+import { compareLines, isAftermath, isReport, kernelOf, memoryOf, plainLines } from "../../src/qemu/kernel-log.ts";
 import { RealMachine } from "../../src/qemu/machine.ts";
 import { apei } from "../support/cli.ts";
 import { describeOn, guestOn, platformOn, type Target } from "./support.ts";
@@ -86,9 +85,6 @@ describeOn("aavmf@sid")("a guest on a machine with error sources", () => {
     reports++;
     return out.trimEnd().replaceAll("{1}", `{${reports}}`).split("\n");
   };
-  const ram = virt(RAM).ram;
-  const isMemory = (address: bigint) => ram.some(({ start, length }) => address >= start && address < start + length);
-
   const types = NAMES.map((name) => [...sectionTypes].find((type) => type.name === name)!);
   const dice = new Dice(7);
   const written = { corrected: [] as number[], recoverable: [] as number[] };
@@ -107,7 +103,11 @@ describeOn("aavmf@sid")("a guest on a machine with error sources", () => {
     expect(`${out}${err}`).toMatch(/^[0-9]+ bytes injected; acknowledged after [0-9]+ ms\n/);
     expect(exit).toBe(0);
     const block = buildErrorStatusBlock(severity, [{ header: { sectionType: type.guids[0]!, errorSeverity: severity, revision: 0x0300 }, body }]);
-    await expectSaid(mark, await linesFor(record), linuxAftermath(block, { version: "7.2", architecture: "arm64", notification: "gpioSignal", isMemory }));
+    await expectSaid(
+      mark,
+      await linesFor(record),
+      linuxAftermath(block, { version: "7.2", architecture: "arm64", notification: "gpioSignal", isMemory: memoryOf(machine.output)! }),
+    );
   });
 
   test("a block that fills QEMU's room, and one byte more", async () => {

@@ -5,7 +5,7 @@ import { FILE, type FwCfgFiles } from "../../src/loader/fw-cfg.ts";
 import { errorDeviceOf, eventDeviceTable } from "../../src/qemu/event-device.ts";
 import { POINTER_HOME, realHandOff, signatureOf, tablesOf } from "../../src/qemu/hand-off.ts";
 import { cpioArchive } from "../../src/qemu/initramfs.ts";
-import { compareLines, differ, isBootLine, isReport, isTableLine, kernelOf, plainLines } from "../../src/qemu/kernel-log.ts";
+import { compareLines, differ, isBootLine, isReport, isTableLine, kernelOf, memoryOf, plainLines } from "../../src/qemu/kernel-log.ts";
 import { cannotRaise } from "../../src/qemu/notify.ts";
 import { printedFiles } from "../../src/qemu/store.ts";
 import { haveIasl, iaslCompile } from "../support/iasl.ts";
@@ -78,6 +78,13 @@ describe("cpioArchive", () => {
 });
 
 describe("kernel logs", () => {
+  test("tell which memory there is, in sections of 128 MiB", () => {
+    const isMemory = memoryOf(
+      "[    0.000000]   node   0: [mem 0x0000000004000000-0x0000000007ffffff]\n[    0.000000]   node   0: [mem 0x0000000040000000-0x000000004c1fffff]",
+    )!;
+    expect([0x0n, 0x7ff_ffffn, 0x800_0000n, 0x3fff_ffffn, 0x4fff_ffffn, 0x5000_0000n].map(isMemory)).toEqual([true, true, false, false, true, false]);
+    expect(memoryOf("quiet")).toBeUndefined();
+  });
   const log = [
     "[    0.000000] Linux version 6.1.0-56-cloud-amd64 (debian-kernel@lists.debian.org)",
     "[    1.157615] HEST: Table parsing has been initialized.",

@@ -37,6 +37,8 @@ export interface LinuxReportOptions extends LinuxKernel {
   readonly source?: number;
   /** Longest block the error source announces, bytes. Default: as long as the block at hand, at most 65536. */
   readonly blockLength?: number;
+  /** What the kernel's copy holds behind the block, where lengths in a section may lead: the end of longer blocks before. Default zeros. */
+  readonly behind?: Uint8Array;
 }
 
 const HEADER = ErrorStatusBlockHeader.size;
@@ -177,7 +179,7 @@ function printHead(out: Printer, prefix: string, severity: number): void {
 
 function printBlock(out: Printer, bytes: Uint8Array, options: LinuxReportOptions): void {
   const prefix = openReport(out, options);
-  const memory = new Memory(bytes);
+  const memory = new Memory(options.behind ? Uint8Array.from([...bytes, ...options.behind]) : bytes);
   printHead(out, prefix, new View(memory, ErrorStatusBlockHeader, 0).number("errorSeverity"));
   (walkEntries(bytes) ?? []).forEach(({ at, header, length }, index) => {
     const entry = new View(memory, ErrorDataEntryHeaderV3, at);
