@@ -392,9 +392,8 @@ interface Taken {
 }
 
 /** What hardware would not give is a mistake of the scenario. @throws UsageError */
-function checkSyndrome({ exception, esr }: ProcessorErrorEvent, { agenda, scenario }: Stage): void {
+function checkSyndrome({ exception, esr }: ProcessorErrorEvent, { agenda }: Stage): void {
   const wrong = (reason: string) => new UsageError(`event at ${agenda.now} ms: processorError${reason}`);
-  if (scenario.machine?.architecture === "x86") throw wrong(": only arm64 processors are modelled");
   if (esr === undefined) return;
   const { form, value } = decodeEsr(BigInt(esr));
   const isAbort = form === "dataAbort" || form === "instructionAbort";

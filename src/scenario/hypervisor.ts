@@ -29,10 +29,9 @@ export class Hypervisor {
   /** The monitor asks for an SError in its guest, with a syndrome made for it. */
   giveVirtual(vcpu: number): void {
     const stage = this.#stage;
-    const { state, kvm } = stage.processor(vcpu);
+    const { state, kvm, guestLevel } = stage.processor(vcpu);
     const { amo = true, tge = false } = state.routing ?? {};
-    const level = state.level === "EL1" ? "EL1" : "EL0";
-    const decision = decideVirtualSError({ interrupted: level, amo, tge, masked: state.serrorMasked === true, esb: false });
+    const decision = decideVirtualSError({ interrupted: guestLevel, amo, tge, masked: state.serrorMasked === true, esb: false });
     if (decision.how === "impossible") {
       stage.say("kernel", undefined, "undeliverable", `no virtual SError: ${decision.reasons.join("; ")}`, { bad: true });
       return;
@@ -54,10 +53,9 @@ export class Hypervisor {
   /** A vCPU executes an ESB. @returns whether a virtual SError was pending. */
   synchronize(vcpu: number): boolean {
     const stage = this.#stage;
-    const { state, kvm } = stage.processor(vcpu);
+    const { state, kvm, guestLevel } = stage.processor(vcpu);
     if (!kvm.serrorPending || state.level === "EL2") return false;
-    const level = state.level ?? "EL0";
-    const decision = decideVirtualSError({ interrupted: level, amo: true, tge: false, masked: state.serrorMasked === true, esb: true });
+    const decision = decideVirtualSError({ interrupted: guestLevel, amo: true, tge: false, masked: state.serrorMasked === true, esb: true });
     const disr = kvm.synchronizeErrors();
     stage.say("hardware", "guest", "deferred", `${decision.reasons.join("; ")}: DISR_EL1 = ${hexNumber(disr)}`, { data: { DISR_EL1: hexNumber(disr) } });
     const esr = esrFromDisr(disr);
@@ -114,8 +112,8 @@ export class Hypervisor {
     stage.say("kernel", "guest", "delivered", `${injection.exception} on vCPU ${vcpu}: ${injectionWords(injection)}`, {
       data: { vcpu, ...injectionData(injection) },
     });
-    const { state } = stage.processor(vcpu);
-    stage.kernel.notify("sea", 0, { user: (state.level ?? "EL0") === "EL0", interruptsMasked: state.interruptsMasked === true }).finish();
+    const { state, guestLevel } = stage.processor(vcpu);
+    stage.kernel.notify("sea", 0, { user: guestLevel === "EL0", interruptsMasked: state.interruptsMasked === true }).finish();
   }
 
   /** KVM_RUN returned for another reason than an abort. */

@@ -114,7 +114,7 @@ export class Messenger {
     const stage = this.#stage;
     const processor = stage.processor(vcpu);
     const { state } = processor;
-    const level = state.level ?? "EL0";
+    const level = processor.guestLevel;
     if (type === "sea") {
       const injection = this.#abort(processor, vcpu);
       stage.say("controller", "guest", "delivered", `${injection.exception} on vCPU ${vcpu} at ${level}: ${injectionWords(injection)}`, {

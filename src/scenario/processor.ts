@@ -15,7 +15,7 @@ const PC = { EL0: 0x0000_aaaa_c0de_1000n, EL1: 0xffff_8000_8010_2000n, EL2: 0xff
 const VECTORS = { EL1: 0xffff_8000_8001_0800n, EL2: 0xffff_8000_8002_0800n, EL3: 0x0e09_8000n } as const;
 const SYSTEM_CONTROL = 0x34f4_d91dn;
 
-/** The guest's view of its registers. */
+/** Registers of what runs. */
 const registersOf = (state: VcpuState): Registers => {
   const level = state.level ?? "EL0";
   return {
@@ -30,6 +30,9 @@ const registersOf = (state: VcpuState): Registers => {
   };
 };
 
+const guestLevelOf = ({ level = "EL0" }: VcpuState): "EL0" | "EL1" => (level === "EL2" ? "EL1" : level);
+const guestRegisters = (state: VcpuState): Registers => registersOf({ ...state, level: guestLevelOf(state) });
+
 /** A vCPU of a scenario: takes exceptions, keeps what is masked pending. */
 export class Processor {
   state: VcpuState;
@@ -40,8 +43,13 @@ export class Processor {
   constructor(machine: KvmMachine, state: VcpuState) {
     this.state = state;
     this.#initial = state;
-    this.kvm = machine.createVcpu({ registers: registersOf(state) });
+    this.kvm = machine.createVcpu({ registers: guestRegisters(state) });
     this.machineChecks = machineCheckState();
+  }
+
+  /** Level of the guest: while the host runs at EL2, its guest's kernel was interrupted. */
+  get guestLevel(): "EL0" | "EL1" {
+    return guestLevelOf(this.state);
   }
 
   /** As it was when the machine started; nothing is pending. */
@@ -57,7 +65,7 @@ export class Processor {
   }
   /** The guest's handler is over and the interrupted program goes on. */
   returnFromException(): void {
-    Object.assign(this.kvm.registers, registersOf(this.state));
+    Object.assign(this.kvm.registers, guestRegisters(this.state));
   }
 
   /** The guest's access ended in an abort: what KVM makes of it, and what the monitor is shown. */
@@ -69,7 +77,7 @@ export class Processor {
     readonly thread: string;
   }) {
     const { virtual, physical, claimedByHost, thread } = abort;
-    const ec = (this.state.level ?? "EL0") === "EL0" ? "dataAbortLower" : "dataAbortCurrent";
+    const ec = this.guestLevel === "EL0" ? "dataAbortLower" : "dataAbortCurrent";
     const esr = abort.given ?? encodeEsr("dataAbort", { ec, il: true, fsc: "externalAbort", ...(virtual === undefined && { fnv: true }) });
     const result = this.kvm.takeAbort(
       { esr, ...(virtual !== undefined && { far: virtual }), ...(physical !== undefined && { ipa: physical }) },
@@ -99,7 +107,7 @@ export class Processor {
 
   /** The abort a monitor gives by writing registers itself. */
   abort(abort: "data" | "instruction", address: bigint | undefined): Injection {
-    return injectAbort(registersOf(this.state), { abort, target: "EL1", ...(address !== undefined && { address }) });
+    return injectAbort(guestRegisters(this.state), { abort, target: "EL1", ...(address !== undefined && { address }) });
   }
 }
 

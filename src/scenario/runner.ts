@@ -45,6 +45,8 @@ const big = (value: Number64 | undefined): bigint | undefined => (value === unde
 /** Position of the lowest set bit. */
 const lowestBit = (mask: bigint): number => (mask & -mask).toString(2).length - 1;
 
+/** What only an arm64 machine has. */
+const ARM64_EVENTS = ["seaExit", "processorError", "esb", "setEvents", "exit", "monitorTries"] as const satisfies readonly (keyof Moment)[];
 /** Bytes of a guest's write that are shown. */
 const SHOWN_BYTES = 16;
 /** Milliseconds between two looks of the monitor at sources that hold waiting records. */
@@ -111,6 +113,9 @@ class Run {
       this.#say("guest", undefined, "ignored", "the kernel has panicked: what happens now reaches nobody", { bad: true });
       return;
     }
+    const arm = ARM64_EVENTS.find((name) => moment[name] !== undefined);
+    if (arm && this.#stage.scenario.machine?.architecture === "x86")
+      throw new UsageError(`event at ${this.#stage.agenda.now} ms: ${arm}: only arm64 processors and KVM on arm64 are modelled`);
     if (moment.sigbus) {
       const { code, vcpu = 0, inRam, ...where } = moment.sigbus;
       const address = { physical: big(where.physicalAddress), virtual: big(where.virtualAddress), lsb: where.addressLsb };

@@ -76,7 +76,7 @@ describe("what a scenario says wrongly is named", () => {
     [
       "an arm64 error on x86",
       { machine: { architecture: "x86" }, events: [{ at: 1, processorError: { exception: "serror" } }] },
-      "processorError: only arm64 processors are modelled",
+      "processorError: only arm64 processors and KVM on arm64 are modelled",
     ],
     [
       "a notification by SError on a physical machine",
