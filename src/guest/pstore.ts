@@ -40,10 +40,17 @@ const KINDS: readonly (readonly [type: SectionType, name: string])[] = [
   [typeOf(LinuxMachineCheck), "mce"],
 ];
 
+/** To how many percent Linux 6.1 thinks deflate shrinks messages for so many bytes of content. */
+const PERCENT = [
+  [1000, 2000, 56],
+  [2001, 3000, 54],
+  [3001, 3999, 52],
+  [4000, 10_000, 45],
+] as const;
 /** What differs between versions: how much room expanded messages have for `content` bytes of a record, and the complaint when it does not do. */
 const EXPANSION: Readonly<Record<KernelVersion, { readonly room: (content: number) => number; readonly failed: (damaged: boolean) => string }>> = {
   "6.1": {
-    room: (content) => Math.floor((content * 100) / (content >= 4000 && content <= 10_000 ? 45 : 60)),
+    room: (content) => Math.floor((content * 100) / (PERCENT.find(([least, most]) => content >= least && content <= most)?.[2] ?? 60)),
     failed: () => "pstore: crypto_comp_decompress failed, ret = -22!",
   },
   "7.2": { room: (content) => content * 3, failed: (damaged) => `pstore: zlib_inflate() failed, ret = ${damaged ? -3 : -5}!` },
