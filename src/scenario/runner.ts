@@ -117,7 +117,7 @@ class Run {
     if (arm && this.#stage.scenario.machine?.architecture === "x86")
       throw new UsageError(`event at ${this.#stage.agenda.now} ms: ${arm}: only arm64 processors and KVM on arm64 are modelled`);
     if (moment.sigbus) {
-      const { code, vcpu = 0, inRam, ...where } = moment.sigbus;
+      const { code, vcpu = 0, ...where } = moment.sigbus;
       const address = { physical: big(where.physicalAddress), virtual: big(where.virtualAddress), lsb: where.addressLsb };
       this.#say(
         "hardware",
@@ -131,7 +131,8 @@ class Run {
         "sigbus",
         `SIGBUS, ${code === "actionRequired" ? "action required (the guest touched it)" : "action optional (found by scrubbing)"}${addressWords(address)}`,
       );
-      this.#handle({ kind: "sigbus", code, address, ...(inRam !== undefined && { inRam }) }, vcpu);
+      const inRam = where.inRam ?? (address.physical === undefined || this.#stage.isRam(address.physical));
+      this.#handle({ kind: "sigbus", code, address, inRam }, vcpu);
     }
     if (moment.seaExit) this.#seaExit(moment.seaExit);
     if (moment.record) this.#userRecord(moment.record);
@@ -218,7 +219,7 @@ class Run {
     });
     for (const message of decision.messages) this.#say("monitor", undefined, "message", message, { bad: true });
     for (const consequence of decision.consequences) this.#say("monitor", undefined, "consequence", consequence);
-    if (decision.poisoned !== undefined) this.#stage.poisoned.add(decision.poisoned);
+    if (decision.poisoned !== undefined && this.#stage.isRam(decision.poisoned)) this.#stage.poisoned.add(decision.poisoned);
     if (decision.record) this.#record(decision, error, vcpu, answering);
     if (decision.machineCheck) this.#machineCheck(decision.machineCheck, vcpu);
     if (decision.end) this.#end(decision.end);
@@ -332,12 +333,14 @@ class Run {
 
   #guestWrites(write: NonNullable<Moment["guestWrites"]>): void {
     const bytes = hexToBytes(write.bytes)!;
-    const device = (id: number) => this.#stage.kernel.devices.find((candidate) => candidate.id === id)?.source;
+    const stage = this.#stage;
+    const device = (id: number | undefined) => stage.kernel.devices.find((candidate) => candidate.id === id)?.source;
+    const pointer = device(write.blockOf)?.errorStatusAddress.address;
     const address =
       big(write.address) ??
-      (write.pointerOf !== undefined ? device(write.pointerOf)?.errorStatusAddress.address : undefined) ??
-      (write.acknowledgeOf !== undefined ? device(write.acknowledgeOf)?.readAckRegister?.address : undefined) ??
-      (write.blockOf !== undefined ? this.#stage.memory.readWord(device(write.blockOf)?.errorStatusAddress.address ?? 0n, 8) : undefined);
+      device(write.pointerOf)?.errorStatusAddress.address ??
+      device(write.acknowledgeOf)?.readAckRegister?.address ??
+      (pointer !== undefined && stage.isRam(pointer) ? stage.memory.readWord(pointer, 8) : undefined);
     if (address === undefined) throw new UsageError(`event at ${this.#stage.agenda.now} ms: the guest has no such place to write to`);
     const owner = write.address === undefined ? (write.pointerOf ?? write.acknowledgeOf ?? write.blockOf) : undefined;
     const kind = write.pointerOf !== undefined ? "status pointer" : write.acknowledgeOf !== undefined ? "acknowledge register" : "status block";

@@ -408,7 +408,7 @@ const events: Readonly<Record<string, Schema>> = {
       physicalAddress: number64("Guest physical address, when known"),
       virtualAddress: number64("Guest virtual address, when known"),
       addressLsb: integer("log2 of the bytes the address stands for", 63),
-      inRam: boolean("False for memory that is not the guest's RAM"),
+      inRam: boolean("False for memory that is not the guest's RAM; default: by the address"),
       vcpu: integer("The vCPU that is told"),
     },
     ["code"],

@@ -133,6 +133,17 @@ export class Stage {
     this.#start();
   }
 
+  /** Whether a guest physical address is in RAM. */
+  isRam(address: bigint): boolean {
+    try {
+      this.#ram.readWord(address, 1);
+      return true;
+    } catch (error) {
+      if ((error as Error).name !== "MemoryFault") throw error;
+      return false;
+    }
+  }
+
   /** Let the guest do something later, unless its machine is reset before. */
   later(milliseconds: number, body: () => void): void {
     const { agenda, kernel } = this;

@@ -1,6 +1,8 @@
 import { fileURLToPath } from "node:url";
 import { Ajv2020 } from "ajv/dist/2020.js";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { UsageError } from "../../src/layout/index.ts";
 import { readScenario } from "../../src/scenario/read.ts";
 import { runScenario } from "../../src/scenario/runner.ts";
 import { SCENARIO_SCHEMA, type Scenario } from "../../src/scenario/schema.ts";
@@ -165,4 +167,81 @@ describe("what the gallery leaves out", () => {
     });
     expect(said).toContain("there is no other processor to tell, or no source to tell of");
   });
+});
+
+test("any events on any machine: a run ends, or names what cannot be", () => {
+  const flag = fc.boolean();
+  const some = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined });
+  const address = fc.constantFrom("0x48a2d000", "0x1000", "0xb010000", "0xb010008", "0xb012000", "0x9080000", "0xfffffffffffffff8", "0x4ffff000");
+  const vcpu = some(fc.integer({ min: 0, max: 2 }));
+  const source = fc.integer({ min: 0, max: 3 });
+  const hex = fc.uint8Array({ maxLength: 24 }).map((bytes) => Buffer.from(bytes).toString("hex"));
+  const memory = fc.record({ severity: fc.constantFrom("corrected", "recoverable", "fatal"), physicalAddress: some(address) });
+  const event = fc.oneof(
+    fc.record({ sigbus: fc.record({ code: fc.constantFrom("actionRequired", "actionOptional"), physicalAddress: some(address), vcpu }) }),
+    fc.record({
+      seaExit: fc.record({
+        esr: some(fc.constantFrom("0x92000010", "0x82000410", "0x92000097", "0x96000018", "0xbe000811")),
+        guestVirtualAddress: some(address),
+        guestPhysicalAddress: some(address),
+        vcpu,
+      }),
+    }),
+    fc.record({ record: fc.record({ source: some(source), memory, times: some(fc.integer({ min: 0, max: 4 })) }) }),
+    fc.record({ record: fc.record({ source: some(source), block: hex }) }),
+    fc.record({ inject: fc.record({ type: fc.constantFrom("memoryCorrectable", "pcieCorrectable"), address: some(address) }) }),
+    fc.record({ erst: fc.record({ operation: fc.constantFrom("write", "read", "clear"), id: fc.constantFrom(0, 1, "0xffffffffffffffff") }) }),
+    fc.record({ vcpu: fc.record({ id: vcpu, level: some(fc.constantFrom("EL0", "EL1", "EL2")), serrorMasked: some(flag), interruptsMasked: some(flag) }) }),
+    fc.record({ processorError: fc.record({ exception: fc.constantFrom("serror", "sea"), vcpu, record: some(fc.record({ source: some(source), memory })) }) }),
+    fc.record({ esb: fc.record({ vcpu }) }),
+    fc.record({ setEvents: fc.record({ vcpu, serrorPending: some(flag), serrorEsr: some(address), extDabtPending: some(flag), extIabtPending: some(flag) }) }),
+    fc.record({ exit: fc.record({ kind: fc.constantFrom("mmio", "nisv", "other"), vcpu }) }),
+    fc.record({ guest: fc.record({ acknowledges: some(flag), handling: some(fc.constant(3)), acknowledging: some(fc.constant(2)) }) }),
+    fc.record({ acknowledge: fc.record({ source }) }),
+    fc.record({
+      guestWrites: fc.oneof(fc.record({ address, bytes: hex }), fc.record({ pointerOf: source, bytes: hex }), fc.record({ blockOf: source, bytes: hex })),
+    }),
+    fc.record({ guestReads: fc.record({ address, size: fc.constantFrom(1, 2, 4, 8) }) }),
+    fc.constant({ reset: true }),
+    fc.constant({ crash: true }),
+  );
+  const machine = fc.record({
+    kind: some(fc.constantFrom("virtual", "physical")),
+    architecture: some(fc.constantFrom("arm64", "x86")),
+    sources: some(
+      fc.constant([
+        { id: 0, notification: "sea" },
+        { id: 1, notification: "polled", pollInterval: 7, acknowledge: { bitOffset: 3 } },
+        { id: 2, notification: "gsiv", vector: 41, acknowledge: { sharedWith: 1, write: 2 } },
+        { id: 3, notification: "sei", version: 1 },
+      ]),
+    ),
+    vcpus: fc.constantFrom([], [{}, { level: "EL1", routing: { ea: true, amo: true } }]),
+    injection: some(flag),
+    errorStore: some(fc.constant(65536)),
+    bootErrors: some(fc.constant({ length: 512 })),
+  });
+  const scenario = fc.record({
+    name: fc.constant("x"),
+    machine,
+    monitor: some(fc.constantFrom("qemu-7.2", "qemu-10.2", "kvmtool-like")),
+    events: fc.array(event, { maxLength: 8 }).map((events) => events.map((body, i) => ({ at: i, ...body }))),
+    until: fc.constant(100),
+  });
+  const outcomes = { ended: 0, refused: 0 };
+  fc.assert(
+    fc.property(scenario, (value) => {
+      const given = JSON.parse(JSON.stringify(value)) as Scenario;
+      try {
+        const { accounts } = runScenario(given);
+        for (const { submitted, ...parts } of Object.values(accounts)) expect(Object.values(parts).reduce((sum, count) => sum + count, 0)).toBe(submitted);
+        outcomes.ended++;
+      } catch (failure) {
+        if (!(failure instanceof UsageError)) throw failure;
+        outcomes.refused++;
+      }
+    }),
+    { numRuns: 200 },
+  );
+  expect(outcomes.ended).toBeGreaterThan(20);
 });
