@@ -49,12 +49,13 @@ describe("pages", () => {
     expect(linuxAftermath(block("corrected", platformMemory, MEMORY("0050341200000000")))).toEqual([]);
     expect(linuxAftermath(block("corrected", platformMemory, MEMORY("0050341200000000"), { errorThresholdExceeded: true }))).toEqual([]);
   });
-  test("a program that took an error without a page is killed; since 7.x that is said", () => {
+  test("a program that took an error without a page is killed, and that is said", () => {
     const nothing = block("recoverable", platformMemory, hex(`0040000000000000 ${"00".repeat(72)}`));
     expect(linuxAftermath(nothing, { notification: "sea", source: 0 })).toEqual([
       `GHES GHES.0: [Hardware Error]: GHES: ${ANYTHING}: synchronous unrecoverable error (SIGBUS)`,
     ]);
-    expect(linuxAftermath(nothing, { notification: "sea", version: "6.1" })).toEqual([]);
+    // Debian's Linux 6.1.192 on arm64: "GHES: devmem:86: synchronous unrecoverable error (SIGBUS)".
+    expect(linuxAftermath(nothing, { notification: "sea", version: "6.1" })).toEqual([`GHES: ${ANYTHING}: synchronous unrecoverable error (SIGBUS)`]);
     expect(linuxAftermath(nothing)).toEqual([]);
   });
 });

@@ -109,8 +109,7 @@ class Aftermath {
 
   finished(): string[] {
     const { notification, source = 1 } = this.#options;
-    if (notification === "sea" && !this.#queued && this.traits.tellsOfKilled)
-      this.lines.push(`GHES GHES.${source}: [Hardware Error]: GHES: ${ANYTHING}: synchronous unrecoverable error (SIGBUS)`);
+    if (notification === "sea" && !this.#queued) this.lines.push(this.traits.killed(source, ANYTHING));
     return this.lines;
   }
 }

@@ -182,11 +182,12 @@ export interface KernelTraits {
   readonly checksAddresses: boolean;
   /** Whether processor sections and the structures in them are measured before they are acted on. */
   readonly checksLengths: boolean;
-  /** Whether it says that a program is killed over an error it took. */
-  readonly tellsOfKilled: boolean;
+  /** What it says when it kills a program over an error it took. */
+  readonly killed: (source: number, program: string) => string;
   /** What recovery says of a PCI function that is not there. */
   readonly missingFunction: (name: string) => string;
 }
+const KILLED = "synchronous unrecoverable error (SIGBUS)";
 /** What a version prints otherwise than the others. 6.1 is the long-term series as of 6.1.192. */
 export const KERNELS = {
   "6.1": {
@@ -196,7 +197,7 @@ export const KERNELS = {
     isolates: ["arm64"],
     checksAddresses: true,
     checksLengths: false,
-    tellsOfKilled: false,
+    killed: (_, program) => `GHES: ${program}: ${KILLED}`,
     missingFunction: (name) => `no pci_dev for ${name}`,
   },
   "7.2": {
@@ -206,7 +207,7 @@ export const KERNELS = {
     isolates: ["x86", "arm64"],
     checksAddresses: false,
     checksLengths: true,
-    tellsOfKilled: true,
+    killed: (source, program) => `GHES GHES.${source}: [Hardware Error]: GHES: ${program}: ${KILLED}`,
     missingFunction: (name) => `${name}: no pci_dev found`,
   },
 } as const satisfies Readonly<Record<string, KernelTraits>>;
