@@ -58,8 +58,8 @@ export function placeDirectly({ memory, ram, errorSources, tables, bootErrors, p
   if (errorSources) for (const [name, part] of errorParts(errorSources)) parts.set(name, part);
   if (bootErrors) parts.set(BOOT_ERRORS, { size: bootErrors.length, bytes: () => bootErrors });
   for (const [signature, bytes] of Object.entries(tables)) {
-    const pointer = POINTERS[signature];
-    parts.set(signature, tablePart(bytes, pointer && (parts.has(pointer.to) || pointer.to in tables) ? pointer : undefined));
+    const pointers = (POINTERS[signature] ?? []).filter(({ to }) => parts.has(to) || to in tables);
+    parts.set(signature, { size: bytes.length, bytes: (addressOf) => linked(bytes, pointers, addressOf) });
   }
   const listed = [...parts.keys()].filter((name) => !UNLISTED.has(name));
   const xsdt = (addressOf: (name: string) => bigint) => {
@@ -122,25 +122,26 @@ function errorParts(sources: readonly SourceDescription[]): readonly (readonly [
 /** Addresses in tables, and what is there. */
 interface Pointer {
   readonly offset: number;
+  readonly size: 4 | 8;
   readonly to: string;
 }
-const POINTERS: Readonly<Record<string, Pointer>> = {
-  [FADT_SIGNATURE]: { offset: fieldOffset(FadtPointers, "extendedDsdt"), to: "DSDT" },
-  BERT: { offset: fieldOffset(Bert, "bootErrorRegion"), to: BOOT_ERRORS },
+const POINTERS: Readonly<Record<string, readonly Pointer[]>> = {
+  [FADT_SIGNATURE]: [
+    { offset: fieldOffset(FadtPointers, "firmwareControl"), size: 4, to: "FACS" },
+    { offset: fieldOffset(FadtPointers, "dsdt"), size: 4, to: "DSDT" },
+    { offset: fieldOffset(FadtPointers, "extendedDsdt"), size: 8, to: "DSDT" },
+  ],
+  BERT: [{ offset: fieldOffset(Bert, "bootErrorRegion"), size: 8, to: BOOT_ERRORS }],
 };
 /** Parts the root table does not name. */
 const UNLISTED: ReadonlySet<string> = new Set([ERRORS, BOOT_ERRORS, "DSDT", "FACS"]);
 
-function tablePart(given: Uint8Array, pointer: Pointer | undefined): Part {
-  if (!pointer) return { size: given.length, bytes: () => given };
-  return {
-    size: given.length,
-    bytes: (addressOf) => {
-      const bytes = given.slice();
-      bytes.set(toLittleEndian(addressOf(pointer.to), REGISTER), pointer.offset);
-      return fixChecksum(bytes);
-    },
-  };
+/** A table with the addresses of what it leads to; one that leads nowhere is left as it is. */
+function linked(given: Uint8Array, pointers: readonly Pointer[], addressOf: (name: string) => bigint): Uint8Array {
+  if (pointers.length === 0) return given;
+  const bytes = given.slice();
+  for (const { offset, size, to } of pointers) if (offset + size <= bytes.length) bytes.set(toLittleEndian(addressOf(to), size), offset);
+  return fixChecksum(bytes);
 }
 
 function rootPointer(xsdtAddress: bigint): Uint8Array {
