@@ -211,9 +211,9 @@ export class Stage {
   /** What an acknowledge register reads that several sources share: each must leave the others' bits alone. */
   #wordNow({ step, address }: GuestEvent): string {
     if (step !== "acknowledged" || address === undefined) return "";
-    const sharing = this.kernel.devices.filter(({ source }) => source.readAckRegister?.address === address);
-    return sharing.length > 1
-      ? `, which sources ${sharing.map(({ id }) => id).join(" and ")} share: it reads ${hexNumber(this.memory.readWord(address, 8))} now`
-      : "";
+    const sharing = this.kernel.devices.filter(({ source }) => source.readAckRegister?.address === address).map(({ id }) => id);
+    if (sharing.length < 2) return "";
+    const names = `${sharing.slice(0, -1).join(", ")} and ${sharing.at(-1)}`;
+    return `, which sources ${names} share: it reads ${hexNumber(this.memory.readWord(address, 8))} now`;
   }
 }

@@ -63,6 +63,7 @@ test.each([
   ["shared-acknowledge-same-bit", 1, { submitted: 2, written: 2 }],
   ["shared-acknowledge-race", 1, { submitted: 2, written: 1, overwritten: 1 }],
   ["shared-acknowledge-race-safe", 1, { submitted: 2, written: 2 }],
+  ["shared-acknowledge-values", 1, { submitted: 2, written: 2 }],
   ["guest-writes-acknowledge", 0, { submitted: 2, written: 1, overwritten: 1 }],
 ])("%s: source %i", async (name, source, account) => {
   expect((await run(name)).accounts[source]).toMatchObject(account);
@@ -72,6 +73,7 @@ test("acknowledging one source keeps the other's bit, unless a bit offset shifts
   const words = async (name: string) => (await run(name)).timeline.flatMap(({ text: words }) => /it reads (0x[0-9a-f]+) now/.exec(words)?.[1] ?? []);
   expect(await words("shared-acknowledge-preserved-bits")).toEqual(["0x101", "0x101", "0x101"]);
   expect(await words("shared-acknowledge-bit-offset")).toEqual(["0x101", "0x100"]);
+  expect(await words("shared-acknowledge-values")).toEqual(["0x1", "0x2", "0x3", "0x2"]);
 });
 
 describe.each(NAMES)("%s", (name) => {
