@@ -124,7 +124,10 @@ export class PlatformDevices {
   keepLastWords({ messages }: GuestKernel, why: Death, now: number): void {
     const driver = this.#erst;
     if (!driver) return;
-    const seconds = STARTED + Math.floor(now / 1000);
+    // A boot that finds records of such a time comes after it.
+    const stored = new Set(driver.ids());
+    let seconds = STARTED + Math.floor(now / 1000);
+    while (stored.has(pstoreId(seconds, 0))) seconds++;
     for (const [i, text] of lastWords(messages, why, driver.rangeLength).entries()) {
       const id = pstoreId(seconds, i);
       const result = driver.write(messageRecord(id, text, seconds));

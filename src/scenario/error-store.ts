@@ -7,7 +7,7 @@ import { sectionTypes } from "../cper/registry.ts";
 import { ErstDriver } from "../guest/erst.ts";
 import { messageText, pstoreHeader } from "../guest/pstore.ts";
 import { ERST_REGISTER, ErstDevice } from "../host/erst-device.ts";
-import { DEFAULT_RECORD_SIZE, ErstStorage, emptyStore, MemoryBackend } from "../host/erst-storage.ts";
+import { DEFAULT_RECORD_SIZE, ErstStorage, emptyStore, INVALID_ID, MemoryBackend, UNSPECIFIED_ID } from "../host/erst-storage.ts";
 import { type Mapping, MemoryWithDevices } from "../host/mmio.ts";
 import { fieldLabel, hexNumber, hexToBytes, parse, UsageError } from "../layout/index.ts";
 import { SparseMemory } from "../machine/memory.ts";
@@ -40,6 +40,7 @@ export function storeBytes(store: MachineChoice["errorStore"], outside: Outside)
   }
   for (const [i, record] of records.entries()) {
     const path = `machine.errorStore.records[${i}]`;
+    if ([UNSPECIFIED_ID, INVALID_ID].includes(BigInt(record.id))) throw new UsageError(`${path}.id: zero and all ones stand for no record`);
     const content = recordBytes(record, path);
     if (content.length > storage.recordSize) throw new UsageError(`${path}: has ${content.length} bytes, a slot of the store ${storage.recordSize}`);
     if (!storage.write(content, BigInt(record.id))) throw new UsageError(`${path}: the store is full`);
