@@ -140,7 +140,11 @@ const UNLISTED: ReadonlySet<string> = new Set([ERRORS, BOOT_ERRORS, "DSDT", "FAC
 function linked(given: Uint8Array, pointers: readonly Pointer[], addressOf: (name: string) => bigint): Uint8Array {
   if (pointers.length === 0) return given;
   const bytes = given.slice();
-  for (const { offset, size, to } of pointers) if (offset + size <= bytes.length) bytes.set(toLittleEndian(addressOf(to), size), offset);
+  for (const { offset, size, to } of pointers) {
+    const address = addressOf(to);
+    // A narrow field for what lies above 4 GiB stays as it is: the wide one beside it counts.
+    if (offset + size <= bytes.length && address >> BigInt(8 * size) === 0n) bytes.set(toLittleEndian(address, size), offset);
+  }
   return fixChecksum(bytes);
 }
 

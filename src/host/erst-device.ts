@@ -1,4 +1,4 @@
-/** QEMU's ERST device (hw/acpi/erst.c behaviour, 6.2 to 11.1): two registers, an exchange buffer, a store. */
+/** QEMU's ERST device (hw/acpi/erst.c behaviour, held to 7.2.22 and 11.1.3): two registers, an exchange buffer, a store. */
 import { ERST_ACTION } from "../acpi/action-entry.ts";
 import { ERST_STATUS } from "../acpi/erst.ts";
 import { RecordHeader } from "../cper/record.ts";
