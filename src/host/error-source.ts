@@ -151,7 +151,7 @@ export class ErrorSourceDevice {
     const free = this.#reach(id, () => state.queue.length === 0 && this.#isFree(location));
     if (typeof free === "string") return this.#refuse(id, free);
     if (!free) return this.#postpone(id, state, { block, tag });
-    if (location.block === 0n && this.#options.policy.zeroPointer !== "write") return this.#refuse(id, MESSAGE.zeroPointer);
+    if (this.#leadsNowhere(location)) return this.#refuse(id, MESSAGE.zeroPointer);
     const failure = this.#reach(id, () => this.#store(location, state, block));
     return typeof failure === "string" ? this.#refuse(id, failure) : "written";
   }
@@ -168,7 +168,7 @@ export class ErrorSourceDevice {
       const location = this.#locate(id);
       if (typeof location === "string") continue;
       const done = this.#reach(id, () => {
-        if (!this.#isFree(location) || location.block === 0n) return false;
+        if (!this.#isFree(location) || this.#leadsNowhere(location)) return false;
         this.#store(location, state, next.block);
         return true;
       });
@@ -212,6 +212,9 @@ export class ErrorSourceDevice {
     return this.#stateOf(id).account;
   }
 
+  #leadsNowhere(location: SourceLocation): boolean {
+    return location.block === 0n && this.#options.policy.zeroPointer !== "write";
+  }
   #isFree(location: SourceLocation): boolean {
     const { memory, policy } = this.#options;
     const acknowledge = location.acknowledge;
