@@ -6,6 +6,7 @@ import type { Platform } from "../../src/qemu/platform.ts";
 import { realRunLines } from "../../src/qemu/report.ts";
 import { type RealRunOptions, type RealRunResult, runForReal } from "../../src/qemu/run.ts";
 import { machineTables, type SessionGuest } from "../../src/qemu/session.ts";
+import { keepTables, keptTables, tableFile } from "../../src/qemu/table-cache.ts";
 import { readScenario } from "../../src/scenario/read.ts";
 import type { Scenario } from "../../src/scenario/schema.ts";
 import { prepare, type Ready, TARGETS, type Target } from "./targets.ts";
@@ -21,11 +22,14 @@ export const describeOn = (target: Target) => describe.skipIf(skipped.includes(t
 export const guestOn = (target: Target): SessionGuest => (ready.get(target) as Ready).guest;
 export const platformOn = (target: Target): Platform => (ready.get(target) as Ready).platform;
 
-const known = new Map<Target, Promise<readonly Uint8Array[]>>();
+const cache = inject("tables");
 /** QEMU's own tables for a machine, asked for once. */
-export function baseOf(target: Target): Promise<readonly Uint8Array[]> {
-  let tables = known.get(target);
-  if (!tables) known.set(target, (tables = machineTables(platformOn(target), guestOn(target))));
+export async function baseOf(target: Target): Promise<readonly Uint8Array[]> {
+  const file = await tableFile(cache, platformOn(target), "");
+  const kept = keptTables(file);
+  if (kept) return kept;
+  const tables = await machineTables(platformOn(target), guestOn(target));
+  keepTables(file, tables);
   return tables;
 }
 
@@ -37,9 +41,7 @@ export const scenarioSample = async (name: string): Promise<Scenario> =>
   readScenario(readFileSync(fileURLToPath(new URL(`../../samples/scenarios/${name}`, import.meta.url)), "utf8"));
 
 export async function runOn(target: Target, scenario: Scenario, more: Partial<RealRunOptions> = {}): Promise<RealRunResult> {
-  // A machine with further devices has tables of its own.
-  const base = scenario.machine?.errorStore === undefined ? await baseOf(target) : undefined;
-  return runForReal(scenario, { platform: platformOn(target), guest: guestOn(target), ...(base && { base }), ...more });
+  return runForReal(scenario, { platform: platformOn(target), guest: guestOn(target), cache, ...more });
 }
 
 /** Everything is as predicted; if not, what differs is the message. */
