@@ -12,7 +12,7 @@ import { FwCfgReader } from "./fw-cfg-reader.ts";
 import { Guarded, heldFolder } from "./guardian.ts";
 import { Listener } from "./lines.ts";
 import { FileMemory } from "./memory-file.ts";
-import type { Platform } from "./platform.ts";
+import { optionPath, type Platform } from "./platform.ts";
 import { type QemuVersion, QmpClient } from "./qmp.ts";
 import { QtestClient } from "./qtest.ts";
 
@@ -273,9 +273,9 @@ async function commandLine(options: MachineOptions, folder: string, memory: File
     ...["-nodefaults", "-display", "none", "-no-reboot", "-no-user-config"],
     ...["-machine", `${platform.machineType},acpi=${options.acpi ? "on" : "off"},memory-backend=ram`],
     ...["-accel", "tcg,thread=single", ...platform.words],
-    ...["-m", `${options.ram >> 20n}M`, "-object", `memory-backend-file,id=ram,size=${options.ram},mem-path=${memory.path},share=on`],
-    ...["-qmp", `unix:${join(folder, "qmp.sock")}`, "-qtest", `unix:${join(folder, "qtest.sock")}`, "-qtest-log", "/dev/null"],
-    ...["-chardev", `pipe,id=console,path=${await consoleFiles(folder)}`],
+    ...["-m", `${options.ram >> 20n}M`, "-object", `memory-backend-file,id=ram,size=${options.ram},mem-path=${optionPath(memory.path)},share=on`],
+    ...["-qmp", `unix:${optionPath(join(folder, "qmp.sock"))}`, "-qtest", `unix:${optionPath(join(folder, "qtest.sock"))}`, "-qtest-log", "/dev/null"],
+    ...["-chardev", `pipe,id=console,path=${optionPath(await consoleFiles(folder))}`],
     ...["-serial", "chardev:console"],
     ...(await platform.start(folder)),
     ...(options.paused ? ["-S"] : []),
@@ -285,7 +285,7 @@ async function commandLine(options: MachineOptions, folder: string, memory: File
   for (const [name, { bytes }] of options.files ?? []) {
     const path = join(folder, `file${number++}`);
     await writeFile(path, bytes);
-    words.push("-fw_cfg", `name=${name},file=${path}`);
+    words.push("-fw_cfg", `name=${name},file=${optionPath(path)}`);
   }
   if (guest) {
     if (!existsSync(guest.kernel)) throw new UsageError(`${guest.kernel}: no such kernel`);

@@ -71,6 +71,9 @@ const AAVMF_PACKAGES = "qemu-system-arm and qemu-efi-aarch64";
 /** GIC inputs: the first 32 interrupts belong to the processors. */
 const FIRST_SHARED = 32;
 
+/** A path as a value among QEMU's options, which commas separate. */
+export const optionPath = (path: string): string => path.replaceAll(",", ",,");
+
 /** OVMF's code and its variables are two files, named alike. */
 const variablesOf = (code: string): string => join(dirname(code), basename(code).replace("CODE", "VARS"));
 const withBios = async (image: string) => ["-bios", image];
@@ -89,7 +92,7 @@ const KINDS: Readonly<Record<RealFirmware, Kind>> = {
       const variables = firstOf([variablesOf(code)], "OVMF's variable store", OVMF_PACKAGES);
       const own = join(folder, "variables.fd");
       await copyFile(variables, own);
-      return ["-drive", `if=pflash,format=raw,readonly=on,file=${code}`, "-drive", `if=pflash,format=raw,file=${own}`];
+      return ["-drive", `if=pflash,format=raw,readonly=on,file=${optionPath(code)}`, "-drive", `if=pflash,format=raw,file=${optionPath(own)}`];
     },
   },
   aavmf: {

@@ -13,6 +13,7 @@ import { StoreDevice, storedLine, storedRecords } from "../scenario/error-store.
 import { type Guarded, heldFolder } from "./guardian.ts";
 import { GUEST_SAYS } from "./initramfs.ts";
 import { type Comparison, compareLines, isLastWord, isStoreLine, plainLines } from "./kernel-log.ts";
+import { optionPath } from "./platform.ts";
 
 /** Any address: the model's device is asked by itself. */
 const MODEL_BASE = 0x1000_0000n;
@@ -39,7 +40,12 @@ export class RealStore {
     this.#model = new StoreDevice(bytes, MODEL_BASE);
     this.#driver = this.#model.driver();
     this.device = `acpi-erst,record_size=${this.#driver.rangeLength}`;
-    this.words = ["-object", `memory-backend-file,id=store,mem-path=${path},size=${bytes.length},share=on`, "-device", `${this.device},memdev=store`];
+    this.words = [
+      "-object",
+      `memory-backend-file,id=store,mem-path=${optionPath(path)},size=${bytes.length},share=on`,
+      "-device",
+      `${this.device},memdev=store`,
+    ];
   }
 
   /** A store in a file that goes with this process. @throws UsageError for bytes that are no store. */

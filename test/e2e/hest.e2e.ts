@@ -8,9 +8,8 @@ import { encode, fieldOffset } from "../../src/layout/index.ts";
 import type { PointerDescription } from "../../src/loader/description.ts";
 import { realHandOff } from "../../src/qemu/hand-off.ts";
 import { compareLines, isTableLine, kernelOf, plainLines } from "../../src/qemu/kernel-log.ts";
-import type { RealFirmware } from "../../src/qemu/platform.ts";
 import { guestTable, startGuest } from "../../src/qemu/session.ts";
-import { baseOf, describeOn, guestOn, platformOn } from "./support.ts";
+import { baseOf, describeOn, guestOn, platformOn, type Target } from "./support.ts";
 
 /** A blob the sources' registers lie in: all zero, no error is pending. */
 const REGISTERS = "etc/registers";
@@ -69,13 +68,24 @@ const pointersOf = (bytes: Uint8Array): PointerDescription[] =>
     return offset + 8 > bytes.length ? [] : [{ offset, size: 8, to: { file: REGISTERS, offset: i * PAGE } }];
   });
 
-const CASES: Readonly<Record<RealFirmware, readonly string[]>> = {
+const CASES: Readonly<Partial<Record<Target, readonly string[]>>> = {
   seabios: Object.keys(VARIANTS),
-  ovmf: ["cut in the last source"],
-  aavmf: ["good", "count above what is there", "notifications Linux does not have", "unknown address space"],
+  ovmf: ["good", "cut in the last source", "bytes behind the last source"],
+  aavmf: [
+    "good",
+    "count above what is there",
+    "notifications Linux does not have",
+    "unknown address space",
+    "no sources",
+    "one id twice",
+    "cut in the last source",
+    "block too short",
+  ],
+  "seabios@sid": ["good", "unknown source type", "notifications Linux does not have", "poll interval zero", "register of width 24", "block too short"],
+  "aavmf@sid": ["good", "unknown notification", "unknown address space"],
 };
 
-for (const [firmware, names] of Object.entries(CASES) as [RealFirmware, readonly string[]][])
+for (const [firmware, names] of Object.entries(CASES) as [Target, readonly string[]][])
   describeOn(firmware)(firmware, () => {
     test.each(names)("%s", async (name) => {
       const platform = platformOn(firmware);
@@ -92,7 +102,7 @@ for (const [firmware, names] of Object.entries(CASES) as [RealFirmware, readonly
         const linked = guestTable(machine, "HEST")!;
         expect(linked.length).toBe(VARIANTS[name]!.length);
         // Behind our table comes the root table, as it does behind those of QEMU's -acpitable.
-        const carrier = firmware === "seabios" ? "acpitable" : firmware;
+        const carrier = platform.firmware === "seabios" ? "acpitable" : platform.firmware;
         const probed = probeHest(linked, { architecture: platform.architecture, version: kernelOf(machine.output).version, carrier });
         const lines = plainLines(machine.output).filter(isTableLine);
         expect(compareLines(probed.messages, lines).filter(({ kind }) => kind !== "same")).toEqual([]);
