@@ -14,6 +14,14 @@ import { describeOn, expectPredicted, runOn, scenarioSample } from "./support.ts
 const samplePath = (name: string) => fileURLToPath(new URL(`../../samples/scenarios/${name}`, import.meta.url));
 const LINUX = "75a574e3-5052-4b29-8a8e-be2c6490b89d";
 
+describeOn("seabios@sid")("the error record store of a newer machine and kernel", () => {
+  test.each(["error-store-read-by-guest.json", "guest-panic-stored.json"])("%s", async (name) => {
+    const result = await runOn("seabios@sid", await scenarioSample(name));
+    expectPredicted(result);
+    expect(result.done).toBe(result.events);
+  });
+});
+
 describeOn("seabios")("the error record store", () => {
   test("the sample: made by the host, read and cleared by the guest", async () => {
     const result = await runOn("seabios", await scenarioSample("error-store-read-by-guest.json"));
