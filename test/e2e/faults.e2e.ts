@@ -1,6 +1,6 @@
 /** Guests that do not get up, and runs that are killed: words, an exit code, and nothing left behind. */
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -12,7 +12,7 @@ import { describeOn, guestOn } from "./support.ts";
 const sampleFile = fileURLToPath(new URL("../../samples/qemu/memory-errors.json", import.meta.url));
 const program = fileURLToPath(new URL("../../bin/apei.js", import.meta.url));
 
-/** Command lines of the QEMUs that use files of a folder. */
+/** Command lines of the QEMUs that use files of a folder, and of those who watch over them. */
 const machinesIn = (folder: string): string[] =>
   readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
@@ -24,7 +24,10 @@ const machinesIn = (folder: string): string[] =>
         return [];
       }
     })
-    .filter((words) => words.includes(folder));
+    .filter((words) => words.includes(folder.replaceAll(",", ",,")));
+
+/** Milliseconds after which a machine has started and its guest has not. */
+const IN_THE_MIDDLE = 500;
 
 let work: string;
 beforeAll(() => {
@@ -63,17 +66,34 @@ describeOn("seabios")("with SeaBIOS", () => {
     expect((await apei(["qemu", "run", arm, "--firmware", "seabios"])).err).toBe("apei: the scenario is for arm64, SeaBIOS runs on x86\n");
   });
 
-  test.skipIf(!existsSync(join(program, "../../dist")))("killed in the middle, nothing is left", async () => {
-    const child = spawn(process.execPath, [program, "qemu", "run", sampleFile, "--firmware", "seabios"], {
+  // A folder whose name QEMU's options would cut in two.
+  const odd = () => {
+    const folder = join(work, "a,b");
+    mkdirSync(folder, { recursive: true });
+    return folder;
+  };
+  test.skipIf(!existsSync(join(program, "../../dist"))).each([
+    ["run", "SIGKILL"],
+    ["run", "SIGTERM"],
+    ["run", "SIGINT"],
+    ["capture", "SIGKILL"],
+    ["capture", "SIGTERM"],
+  ] as const)("%s, ended in the middle by %s: nothing is left", async (action, signal) => {
+    const temporary = odd();
+    const words = action === "run" ? ["run", sampleFile] : ["capture", "--out", join(work, "captured")];
+    const child = spawn(process.execPath, [program, "qemu", ...words, "--firmware", "seabios"], {
       stdio: "ignore",
-      env: { ...process.env, TMPDIR: work },
+      env: { ...process.env, TMPDIR: temporary },
     });
     const until = async (condition: () => boolean, seconds: number) => {
       for (const end = Date.now() + seconds * 1000; Date.now() < end && !condition(); await sleep(50));
       return condition();
     };
-    expect(await until(() => machinesIn(work).length === 1, 20)).toBe(true);
-    child.kill("SIGKILL");
-    expect(await until(() => machinesIn(work).length === 0 && readdirSync(work).every((name) => !name.startsWith("apei-qemu-")), 10)).toBe(true);
+    const started = await until(() => machinesIn(temporary).length > 0, 30);
+    await sleep(IN_THE_MIDDLE);
+    child.kill(signal);
+    expect(started).toBe(true);
+    expect(await until(() => machinesIn(temporary).length === 0 && readdirSync(temporary).length === 0, 10)).toBe(true);
+    expect(existsSync(join(work, "captured"))).toBe(false);
   });
 });
