@@ -12,6 +12,7 @@ import { Dice, generate } from "../../src/input/generate.ts";
 import { encode } from "../../src/layout/index.ts";
 import { compareLines, isAftermath, isReport, kernelOf, memoryOf, plainLines } from "../../src/qemu/kernel-log.ts";
 import { RealMachine } from "../../src/qemu/machine.ts";
+import { isAtLeast, versionText } from "../../src/qemu/qmp.ts";
 import { apei } from "../support/cli.ts";
 import { describeOn, guestOn, platformOn, type Target } from "./support.ts";
 
@@ -173,3 +174,17 @@ for (const [target, machineType, exit, words] of [
       }
     });
   });
+
+describeOn("aavmf")("the installed QEMU", () => {
+  test("says which version is needed when it is too old", async ({ skip }) => {
+    const { machine, socket } = await machineOn("aavmf", "virt,ras=on,gic-version=3", false);
+    try {
+      if (isAtLeast(machine.version, 10, 2)) skip();
+      const { exit, err } = await apei(["qemu", "inject", "-", "--qmp", socket], BLOCK);
+      expect(err).toContain(`apei: inject-ghes-v2-error came with QEMU 10.2; this is ${versionText(machine.version)}\n`);
+      expect(exit).toBe(2);
+    } finally {
+      await machine.stop();
+    }
+  });
+});
