@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { NotificationName } from "../acpi/notification.ts";
 import { ErrorStatusBlockHeader } from "../acpi/status-block.ts";
+import { blockTotal } from "../guest/ghes.ts";
 import { probeHest } from "../guest/hest-probe.ts";
 import { PANIC_OVER_RECORD } from "../guest/kernel.ts";
 import { type AftermathOptions, linuxAftermath } from "../guest/report/aftermath.ts";
@@ -9,7 +10,7 @@ import { linuxReport, QEMU_MEMORY_DEVICES } from "../guest/report/report.ts";
 import { ErrorSourceDevice } from "../host/error-source.ts";
 import { decide, type ErrorAddress, type HostError, type MonitorPolicy } from "../host/monitor.ts";
 import type { Subject } from "../host/notification.ts";
-import { decode, hexNumber, hexToBytes, UsageError } from "../layout/index.ts";
+import { concatBytes, decode, hexNumber, hexToBytes, UsageError } from "../layout/index.ts";
 import { MemoryFault } from "../machine/memory.ts";
 import { BOOT_ERRORS, bootErrorRegion, bootErrorTable } from "../scenario/boot-errors.ts";
 import { missingRecords, storeBytes } from "../scenario/error-store.ts";
@@ -22,7 +23,6 @@ import { type Lane, Timeline, type TimelineEntry } from "../scenario/timeline.ts
 import { compareBootErrors } from "./boot-errors.ts";
 import { errorDeviceOf, eventDeviceTable } from "./event-device.ts";
 import { realHandOff } from "./hand-off.ts";
-import { GUEST_SAYS, printFile } from "./initramfs.ts";
 import {
   type Comparison,
   compareLines,
@@ -43,7 +43,8 @@ import { cannotRaise, EVENT_INTERRUPT, notify } from "./notify.ts";
 import type { Platform } from "./platform.ts";
 import { versionText } from "./qmp.ts";
 import { guestTable, machineTables, PATIENCE, type Patience, type SessionGuest, startGuest, writtenAddress } from "./session.ts";
-import { fileLine, printedFiles, RealStore } from "./store.ts";
+import { crash, isOurs, useStore } from "./shell.ts";
+import { RealStore } from "./store.ts";
 import { keepTables, keptTables, tableFile } from "./table-cache.ts";
 
 export interface RealRunOptions extends Outside {
@@ -104,12 +105,9 @@ const MOST_FOLLOWED = 5;
 const UNSEEN = 1_500;
 const LOOK = 20;
 const NOTHING = new Uint8Array(0);
-/** Milliseconds in which the guest's shell does what it is told. */
-const ANSWER = 10_000;
 /** Milliseconds until a kernel that should die says so, and until its machine has ended then. */
 const PANIC = 15_000;
 const DEATH = 15_000;
-const GONE = "it is gone from the store";
 const TABLE = "What the kernel says about the error source table";
 const PANICKED = /Kernel panic - not syncing/;
 
@@ -194,8 +192,8 @@ class RealRun {
   #reports = 0;
   /** The block as it was written last, and where the guest's output was before. */
   #written: Uint8Array = new Uint8Array(0);
-  /** The same with what lies behind it in the guest's memory: lengths may lead there. */
-  #inMemory: Uint8Array = new Uint8Array(0);
+  /** The same as the driver copies it: its lengths may lead behind it. */
+  #copied: Uint8Array = new Uint8Array(0);
   #before = 0;
   /** What the guest should store of its messages; absent as long as it should live. */
   #lastWords: readonly string[] | undefined;
@@ -236,7 +234,10 @@ class RealRun {
     await this.#lookAround();
     this.#skipped.push(...notForReal(this.#scenario, this.#options.platform));
     for (const moment of [...this.#scenario.events].sort((a, b) => a.at - b.at)) {
-      if (this.#ended || !this.#machine.running) break;
+      if (this.#ended || !this.#machine.running) {
+        this.#skipped.push(`${eventName(moment)}: the machine is gone`);
+        continue;
+      }
       const early = this.#start + moment.at - Date.now();
       if (early > 0) await sleep(early);
       if (await this.#happen(moment)) this.#done++;
@@ -256,7 +257,7 @@ class RealRun {
       records: this.#records,
       checks: this.#checks,
       ...(this.#store && { store: this.#store.content }),
-      further: plainLines(console.slice(upTo)).filter((line) => line.trim() !== "" && !isLastWord(line) && !isAftermath(line) && !this.#isOurs(line)),
+      further: plainLines(console.slice(upTo)).filter((line) => line.trim() !== "" && !isLastWord(line) && !isAftermath(line) && !isOurs(this.#machine, line)),
       outcome,
       predictedOutcome,
       skipped: this.#skipped,
@@ -268,11 +269,6 @@ class RealRun {
         this.#records.some(({ lines, expectedToBeSeen, acknowledgedAfter }) => differ(lines) || expectedToBeSeen !== (acknowledgedAfter !== undefined)) ||
         (outcome !== predictedOutcome && !(outcome === "ended" && this.#ended)),
     };
-  }
-
-  /** What was typed, and what our guest answers. */
-  #isOurs(line: string): boolean {
-    return this.#machine.typed.includes(line) || line.startsWith(GUEST_SAYS.begin) || line.startsWith(GUEST_SAYS.end) || /^: [A-Za-z0-9+/=]+$/.test(line);
   }
 
   // ---- the guest has started ----
@@ -319,7 +315,7 @@ class RealRun {
       report: ({ kind, text, source, block, address }) => {
         if (kind === "written" && block && address !== undefined) {
           this.#written = block;
-          this.#inMemory = this.#asRead(block, address, this.#blockLength(source) ?? block.length);
+          this.#copied = this.#asRead(block, address, this.#blockLength(source) ?? block.length);
         }
         this.#say("monitor", kind === "written" ? "memory" : undefined, kind, text, kind === "refused" || kind === "dropped");
       },
@@ -329,9 +325,11 @@ class RealRun {
   #blockLength(source: number): number | undefined {
     return sourcesFor(this.#scenario.machine, this.#policy).find(({ id }) => id === source)?.blockLength;
   }
-  /** All bytes a source has for a block, with a status the guest may have cleared already. */
-  #asRead(block: Uint8Array, address: bigint, length: number): Uint8Array {
-    const bytes = inMemory(() => this.#machine.memory.read(address, Math.max(length, block.length)));
+  /** As many bytes as a block says it has and its source has room for; its status the guest may have cleared already. */
+  #asRead(block: Uint8Array, address: bigint, room: number): Uint8Array {
+    const length = block.length < ErrorStatusBlockHeader.size ? 0 : Math.min(blockTotal(block), room);
+    if (length <= block.length) return block;
+    const bytes = inMemory(() => this.#machine.memory.read(address, length));
     bytes?.set(block);
     return bytes ?? block;
   }
@@ -351,8 +349,8 @@ class RealRun {
       const { guestPhysicalAddress, guestVirtualAddress } = moment.seaExit;
       await this.#handle({ kind: "seaExit", address: { physical: big(guestPhysicalAddress), virtual: big(guestVirtualAddress) } });
     } else if (moment.record) await this.#userRecord(moment.record, moment.at);
-    else if (moment.erst) await this.#useStore(moment.erst, eventName(moment));
-    else if (moment.crash) await this.#crash(eventName(moment));
+    else if (moment.erst) await this.#tell(eventName(moment), () => this.#useStore(moment.erst!));
+    else if (moment.crash) await this.#tell(eventName(moment), () => this.#crash());
     else if (moment.guestWrites?.address !== undefined) {
       const { address, bytes } = moment.guestWrites;
       const written = inMemory(() => {
@@ -365,61 +363,25 @@ class RealRun {
     return this.#skipped.length === before;
   }
 
-  /** Somebody at the guest's console makes its kernel crash. */
-  async #crash(name: string): Promise<void> {
-    if (!this.#options.guest.shell) {
-      this.#skipped.push(`${name}: only the default guest takes commands`);
-      return;
-    }
-    const mark = this.#machine.output.length;
-    this.#machine.type("echo c > /proc/sysrq-trigger");
-    await this.#panics(mark);
-    const lines = [
-      [6, "sysrq: Trigger a crash"],
-      [0, "Kernel panic - not syncing: sysrq triggered crash"],
-    ] as const;
-    this.#lastWords = lines.map(([level, text]) => `<${level}>${text}`);
-    this.#checks.push({
-      title: "What the kernel says when it is made to crash",
-      lines: compareLines(
-        lines.map(([, text]) => text),
-        plainLines(this.#machine.output.slice(mark)).filter(isLastWord),
-      ),
-    });
+  /** Have our guest's shell do something. @param act says why it cannot. */
+  async #tell(name: string, act: () => Promise<string | undefined>): Promise<void> {
+    const why = this.#options.guest.shell ? await act() : "only the default guest takes commands";
+    if (why !== undefined) this.#skipped.push(`${name}: ${why}`);
   }
 
-  /** The guest reads or clears a record by way of the file that stands for it. */
-  async #useStore({ operation, id: given }: StoreEvent, name: string): Promise<void> {
-    const id = BigInt(given);
-    const file = this.#store?.fileOf(id);
-    const why = !this.#store
-      ? "the machine has no error record store"
-      : !this.#options.guest.shell
-        ? "only the default guest takes commands"
-        : operation === "write"
-          ? "a guest's programs cannot write records, only its kernel can"
-          : file === undefined
-            ? "no file of the guest stands for this record"
-            : undefined;
-    if (why !== undefined || !this.#store || file === undefined) {
-      this.#skipped.push(`${name}: ${why}`);
-      return;
-    }
-    const store = this.#store;
-    const mark = this.#machine.output.length;
-    const title = `Record ${hexNumber(id)}, ${operation === "read" ? "read" : "cleared"} by way of ${file}`;
-    if (operation === "read") {
-      this.#machine.type(printFile(`/pstore/${file}`, file));
-      const printed = () => printedFiles(this.#machine.output.slice(mark)).find((candidate) => candidate.name === file);
-      const read = await this.#machine.poll(printed, ANSWER);
-      this.#checks.push({ title, lines: compareLines([store.lineOf(file) ?? ""], read ? [fileLine(read)] : []) });
-    } else {
-      store.clear(id);
-      this.#machine.type(`rm /pstore/${file}`);
-      await this.#machine.poll(() => (store.holds(id) ? undefined : true), ANSWER);
-      this.#checks.push({ title, lines: compareLines([GONE], [store.holds(id) ? "it is still in the store" : GONE]) });
-    }
-    this.#say("guest", "controller", operation, `${title[0]!.toLowerCase()}${title.slice(1)}`);
+  /** Somebody at the guest's console makes its kernel crash. */
+  async #crash(): Promise<undefined> {
+    const { check, lastWords } = await crash(this.#machine, (mark) => this.#panics(mark));
+    this.#checks.push(check);
+    this.#lastWords = lastWords;
+  }
+
+  async #useStore(event: StoreEvent): Promise<string | undefined> {
+    const done = this.#store ? await useStore(this.#machine, this.#store, event) : "the machine has no error record store";
+    if (typeof done === "string") return done;
+    this.#checks.push(done);
+    this.#say("guest", "controller", event.operation, `${done.title[0]!.toLowerCase()}${done.title.slice(1)}`);
+    return undefined;
   }
 
   #compareLeft(store: RealStore): void {
@@ -482,6 +444,7 @@ class RealRun {
   async #follow(source: number, notification: NotificationName | undefined): Promise<void> {
     const mark = this.#before;
     const block = this.#written;
+    const copied = this.#copied;
     const written = Date.now();
     const subject = this.#subjects.find((candidate) => candidate.source === source);
     const blockLength = this.#blockLength(source);
@@ -492,18 +455,18 @@ class RealRun {
     const neverPolled = type === "polled" && (subject?.pollInterval ?? 0) === 0;
     const seen = raised !== undefined && !neverPolled && this.#bound.has(source);
     const predicted = seen
-      ? linuxReport(this.#inMemory, {
+      ? linuxReport(copied, {
           version: this.#kernel.version,
           architecture: this.#architecture,
           sequence: this.#reports + 1,
           source,
           memoryDevices: QEMU_MEMORY_DEVICES,
-          behind: this.#copies.get(source)?.subarray(block.length) ?? NOTHING,
+          behind: this.#copies.get(source)?.subarray(copied.length) ?? NOTHING,
           ...(blockLength !== undefined && { blockLength }),
         })
       : [];
     const after = seen
-      ? linuxAftermath(block, { version: this.#kernel.version, architecture: this.#architecture, notification: type, source, ...this.#surroundings })
+      ? linuxAftermath(copied, { version: this.#kernel.version, architecture: this.#architecture, notification: type, source, ...this.#surroundings })
       : [];
     const fatal = seen && isFatal(block);
     if (fatal) {
@@ -514,7 +477,7 @@ class RealRun {
     const said = plainLines(this.#machine.output.slice(mark));
     const printed = said.filter(isLastWord);
     this.#reports += new Set(printed.flatMap((line) => /^\{([0-9]+)\}/.exec(line)?.[1] ?? [])).size;
-    if (seen) this.#copies.set(source, Uint8Array.from([...block, ...(this.#copies.get(source)?.subarray(block.length) ?? NOTHING)]));
+    if (seen) this.#copies.set(source, concatBytes([copied, this.#copies.get(source)?.subarray(copied.length) ?? NOTHING]));
     // What no driver reads does not count for the kernel's limits.
     if (seen) this.#writtenBefore.push({ at: Date.now(), corrected: isCorrected(block), bytes: String(block) });
     this.#records.push({
