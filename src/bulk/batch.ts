@@ -77,11 +77,11 @@ export function batchConverter(options: BatchOptions, registry: SectionRegistry)
   const write = recordWriter(registry, OPENING, "\n");
   const gathered = (sink: JsonSink) => {
     sink.append(writer.text());
-    writer.length = 0;
+    writer.begin();
   };
   return ({ bytes, offset, ends, odd }, sink) => {
     writer.input = bytes;
-    writer.length = 0;
+    writer.begin();
     const { view } = writer;
     sink.at = 0;
     const cells: Cell[][] | undefined = options.format === "rows" ? columns!.map(() => []) : undefined;
@@ -119,6 +119,7 @@ export function batchConverter(options: BatchOptions, registry: SectionRegistry)
       if (columns) addRows(at, end);
       else {
         if (writer.length > GATHERED) gathered(sink);
+        if (writer.length === 0) writer.begin(sink.at);
         if (!write(writer, at, end)) {
           gathered(sink);
           sink.json(`${OPENING}${JSON.stringify(format.toJson(format.parse(bytes.subarray(at, end), []))).slice(1)}\n`);

@@ -5,7 +5,7 @@ import { type Batch, Batcher, type BatchOptions, type BatchResult, batchConverte
 import { encodeLine } from "../bulk/lines.ts";
 import type { Documents } from "../input/document.ts";
 import { EncodeError, hexNumber, JsonSink, UsageError } from "../layout/index.ts";
-import { openSource } from "./bulk-input.ts";
+import { openSource, readSome } from "./bulk-input.ts";
 import type { Task } from "./bulk-worker.ts";
 import { EXIT, type Io } from "./io.ts";
 import { registryWith } from "./section-modules.ts";
@@ -26,8 +26,9 @@ export interface BulkOptions {
   readonly out?: string | undefined;
 }
 
-/** Bytes of a batch, unless a record is longer: with its text it fits into a processor's cache. */
+/** Bytes of a batch, unless a record is longer: with its text it fits into a processor's cache; for threads, more than handing it over costs. */
 const BATCH = 1 << 17;
+const BATCH_FOR_THREADS = 1 << 18;
 /** Rows of one Parquet row group: what is held in memory at a time. */
 const ROW_GROUP = 50_000;
 
@@ -41,7 +42,7 @@ class Slot {
   constructor(number: number, shared: boolean) {
     this.number = number;
     this.#shared = shared;
-    this.bytes = this.#allocate(BATCH);
+    this.bytes = this.#allocate(shared ? BATCH_FOR_THREADS : BATCH);
   }
   #allocate(size: number): Uint8Array {
     return new Uint8Array(this.#shared ? new SharedArrayBuffer(size) : new ArrayBuffer(size));
@@ -294,31 +295,44 @@ async function decodeFile(file: string, { from, jobs }: BulkOptions, io: Io, con
   const source = await openSource(file, io, jobs === 1, from);
   const batcher = new Batcher(from);
   const free = [...converter.slots];
-  const busy: Promise<Slot>[] = [];
+  /** Batches that are not written yet, in order. */
+  const running: Promise<void>[] = [];
   try {
     for (let complete = false; !complete; ) {
-      const slot = free.shift() ?? (await busy.shift()!);
+      if (free.length === 0) await running[0];
+      const slot = free.shift()!;
       let length = batcher.begin(slot.bytes);
       let batch: Batch | undefined;
       while (!batch && !complete) {
+        const before = length;
         if (length === slot.bytes.length) slot.grow();
-        const read = source.read(slot.bytes.subarray(length));
-        // What was begun may fail before more bytes come.
-        const bytes = await (busy.length === 0 ? read : Promise.race([read, failureOf(busy)]));
-        length += bytes;
-        complete = bytes === 0;
+        while (!complete && length < slot.bytes.length) {
+          // A thread without work gets what there is; otherwise the more there is the better.
+          if (length > before && running.length < jobs) break;
+          const waiting = source.ready();
+          if (waiting) await (running[0] ? Promise.race([waiting, running[0]]) : waiting);
+          else {
+            const read = source.read(slot.bytes.subarray(length));
+            length += read ?? 0;
+            complete = read === 0;
+          }
+        }
         batch = batcher.end(slot.bytes, length, complete);
       }
-      if (batch) busy.push(writer.write(converter.convert(batch, slot), file, batch.bytes.length).then(() => slot));
-      busy.at(-1)?.catch(() => {});
+      if (!batch) break;
+      const written = writer.write(converter.convert(batch, slot), file, batch.bytes.length).then(() => {
+        running.shift();
+        free.push(slot);
+      });
+      // Whoever waits for it meets its error.
+      written.catch(() => {});
+      running.push(written);
     }
-    await Promise.all(busy);
+    await Promise.all(running);
   } finally {
-    await source.close();
+    source.close();
   }
 }
-/** Never resolves, but fails when any of these does. */
-const failureOf = (promises: readonly Promise<unknown>[]) => new Promise<never>((_, reject) => Promise.all(promises).catch(reject));
 
 /**
  * Decode streams of records. Every piece of every input becomes a line; the count goes to standard error.
@@ -389,14 +403,14 @@ export async function encodeBulk(files: readonly string[], documents: Documents,
       };
       const source = await openSource(file, io, true);
       try {
-        for (let length = await source.read(buffer); length > 0; length = await source.read(buffer)) {
+        for (let length = await readSome(source, buffer); length > 0; length = await readSome(source, buffer)) {
           const lines = (rest + decoder.decode(buffer.subarray(0, length), { stream: true })).split("\n");
           rest = lines.pop()!;
           for (const line of lines) take(line);
           if (size >= FLUSH) await flush();
         }
       } finally {
-        await source.close();
+        source.close();
       }
       take(rest + decoder.decode());
     }

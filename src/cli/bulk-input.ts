@@ -5,32 +5,52 @@ import type { Io } from "./io.ts";
 
 /** Bytes in order. */
 export interface Source {
-  /** Fill the buffer as far as bytes are there; returns their number, 0 at the end. */
-  read(into: Uint8Array): number | Promise<number>;
-  close(): Promise<void> | void;
+  /** Something to wait for before the next bytes can be read; undefined when there is nothing. */
+  ready(): Promise<void> | undefined;
+  /** Fill the buffer as far as bytes are there; returns their number, 0 at the end, undefined when there is something to wait for. */
+  read(into: Uint8Array): number | undefined;
+  close(): void;
+}
+/** Fill the buffer as far as bytes are there, and wait until there are some; returns their number, 0 at the end. */
+export async function readSome(source: Source, into: Uint8Array): Promise<number> {
+  for (;;) {
+    await source.ready();
+    const length = source.read(into);
+    if (length !== undefined) return length;
+  }
 }
 
 /** The chunks of a stream. */
 class Chunks implements Source {
+  readonly #stream: AsyncIterable<Uint8Array> & { destroy?(): unknown };
   readonly #chunks: AsyncIterator<Uint8Array>;
   #left = new Uint8Array(0);
+  #done = false;
+  #waiting: Promise<void> | undefined;
 
   constructor(stream: AsyncIterable<Uint8Array>) {
+    this.#stream = stream;
     this.#chunks = stream[Symbol.asyncIterator]();
   }
-  async read(into: Uint8Array): Promise<number> {
-    while (this.#left.length === 0) {
-      const { done, value } = await this.#chunks.next();
-      if (done) return 0;
-      this.#left = value as Uint8Array<ArrayBuffer>;
-    }
+  ready(): Promise<void> | undefined {
+    return this.#left.length > 0 || this.#done ? undefined : (this.#waiting ??= this.#next());
+  }
+  async #next(): Promise<void> {
+    const { done, value } = await this.#chunks.next();
+    if (done) this.#done = true;
+    else this.#left = value as Uint8Array<ArrayBuffer>;
+    this.#waiting = undefined;
+  }
+  read(into: Uint8Array): number | undefined {
+    if (this.#left.length === 0 && !this.#done) return undefined;
     const taken = Math.min(into.length, this.#left.length);
     into.set(this.#left.subarray(0, taken));
     this.#left = this.#left.subarray(taken);
     return taken;
   }
-  async close(): Promise<void> {
-    await this.#chunks.return?.();
+  close(): void {
+    // Its iterator cannot be ended while somebody waits for a chunk that may never come.
+    this.#stream.destroy?.();
   }
 }
 
@@ -45,7 +65,10 @@ class Descriptor implements Source {
     this.#fd = fd;
     this.#stream = stream;
   }
-  read(into: Uint8Array): number | Promise<number> {
+  ready(): Promise<void> | undefined {
+    return this.#instead?.ready();
+  }
+  read(into: Uint8Array): number | undefined {
     if (this.#instead) return this.#instead.read(into);
     try {
       return readSync(this.#fd, into);
@@ -55,11 +78,11 @@ class Descriptor implements Source {
       if (code === "EOF") return 0;
       if (code !== "EAGAIN" || !this.#stream) throw error;
       this.#instead = new Chunks(this.#stream());
-      return this.#instead.read(into);
+      return undefined;
     }
   }
-  async close(): Promise<void> {
-    if (this.#instead) await this.#instead.close();
+  close(): void {
+    if (this.#instead) this.#instead.close();
     else if (!this.#stream) closeSync(this.#fd);
   }
 }
@@ -74,14 +97,36 @@ function open(name: string, io: Io, waits: boolean): Source {
   return waits || fstatSync(fd).isFile() ? new Descriptor(fd) : new Chunks(createReadStream(name, { fd }));
 }
 
-/** Put the name of the input before what is wrong with it. */
-async function named<T>(name: string, action: () => T | Promise<T>): Promise<T> {
-  try {
-    return await action();
-  } catch (error) {
-    throw new UsageError(
-      `${name}: ${(error as NodeJS.ErrnoException).code === "ENOENT" ? "no such file" : error instanceof Error ? error.message : String(error)}`,
-    );
+/** An input whose errors are UsageErrors that name it. */
+class Named implements Source {
+  readonly #name: string;
+  readonly #source: Source;
+
+  constructor(name: string, open: () => Source) {
+    this.#name = name;
+    this.#source = this.#naming(open);
+  }
+  #error(error: unknown): UsageError {
+    const missing = (error as NodeJS.ErrnoException).code === "ENOENT";
+    return new UsageError(`${this.#name}: ${missing ? "no such file" : error instanceof Error ? error.message : String(error)}`);
+  }
+  #naming<T>(action: () => T): T {
+    try {
+      return action();
+    } catch (error) {
+      throw this.#error(error);
+    }
+  }
+  ready(): Promise<void> | undefined {
+    return this.#source.ready()?.catch((error) => {
+      throw this.#error(error);
+    });
+  }
+  read(into: Uint8Array): number | undefined {
+    return this.#naming(() => this.#source.read(into));
+  }
+  close(): void {
+    this.#source.close();
   }
 }
 
@@ -90,13 +135,12 @@ async function named<T>(name: string, action: () => T | Promise<T>): Promise<T> 
  * @param from bytes to pass over.
  */
 export async function openSource(name: string, io: Io, waits: boolean, from = 0): Promise<Source> {
-  const source = await named(name, () => open(name, io, waits));
-  const read = (into: Uint8Array) => named(name, () => source.read(into));
+  const source = new Named(name, () => open(name, io, waits));
   const passed = new Uint8Array(Math.min(from, 1 << 16));
   for (let left = from; left > 0; ) {
-    const bytes = await read(passed.subarray(0, Math.min(left, passed.length)));
-    if (bytes === 0) break;
-    left -= bytes;
+    const length = await readSome(source, passed.subarray(0, Math.min(left, passed.length)));
+    if (length === 0) break;
+    left -= length;
   }
-  return { read, close: () => source.close() };
+  return source;
 }

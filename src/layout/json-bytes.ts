@@ -237,7 +237,8 @@ interface Frame {
 
 /** Writes the JSON text of bytes on the page: of one thing at a time, whoever writes. */
 export class JsonWriter {
-  /** Length of the text so far. */
+  /** Where on the page the text begins and ends. */
+  #from = 0;
   #at = 0;
   #b: Uint8Array = new Uint8Array(0);
   #v: DataView = new DataView(this.#b.buffer);
@@ -256,16 +257,21 @@ export class JsonWriter {
     return this.#v;
   }
 
+  /** Begin a new text. @param target where it will be copied to: V8 copies to shared memory by words only when both begin alike. */
+  begin(target = 0): void {
+    this.#from = target % 8;
+    this.#at = this.#from;
+  }
   /** How much text there is. It may be made shorter. */
   get length(): number {
-    return this.#at;
+    return this.#at - this.#from;
   }
   set length(length: number) {
-    this.#at = length;
+    this.#at = this.#from + length;
   }
-  /** The text: valid until there is less, or another writer begins. */
+  /** The text: valid until this or another writer begins anew. */
   text(): Uint8Array {
-    return page.subarray(0, this.#at);
+    return page.subarray(this.#from, this.#at);
   }
 
   /** Append constant text. @throws NoRoom */

@@ -57,7 +57,7 @@ const direct = (layout, places) => {
   const plan = jsonPlan(layout);
   return time(places.length, () => {
     for (const [from, to] of places) {
-      writer.length = 0;
+      writer.begin();
       writer.write(plan, from, to);
     }
   });

@@ -4,7 +4,7 @@ import { closeSync, constants, mkdtempSync, openSync, rmSync, writeFileSync, wri
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { openSource, type Source } from "../../src/cli/bulk-input.ts";
+import { openSource, readSome, type Source } from "../../src/cli/bulk-input.ts";
 import type { Io } from "../../src/cli/io.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "apei-input-"));
@@ -23,8 +23,9 @@ const io = (chunks: readonly string[], stdinFd?: number): Io => ({
 async function all(source: Source, size: number): Promise<string> {
   const buffer = new Uint8Array(size);
   let text = "";
-  for (let length = await source.read(buffer); length > 0; length = await source.read(buffer)) text += new TextDecoder().decode(buffer.subarray(0, length));
-  await source.close();
+  for (let length = await readSome(source, buffer); length > 0; length = await readSome(source, buffer))
+    text += new TextDecoder().decode(buffer.subarray(0, length));
+  source.close();
   return text;
 }
 
