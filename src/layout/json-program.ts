@@ -173,11 +173,9 @@ function interpreter() {
           this.#add(RESERVED, text, at, node.size);
           break;
         case "array":
-          if (node.count === 0) this.#pending += `${text}[]`;
-          else {
-            for (let i = 0; i < node.count; i++) this.fixed(i === 0 ? `${text}[` : ",", node.item, at + i * node.item.size);
-            this.#pending += "]";
-          }
+          this.#pending += `${text}[`;
+          for (let i = 0; i < node.count; i++) this.fixed(i === 0 ? "" : ",", node.item, at + i * node.item.size);
+          this.#pending += "]";
           break;
         case "struct": {
           const fields = Object.entries(node.fields);
