@@ -1,6 +1,7 @@
 /** What recorded kernels printed after their reports, and the messages found in the kernels themselves. */
 import { describe, expect, test } from "vitest";
 import { buildErrorStatusBlock } from "../../src/acpi/status-block.ts";
+import { armProcessor } from "../../src/cper/sections/arm-processor.ts";
 import { cxlDram } from "../../src/cper/sections/cxl-event.ts";
 import { cxlProtocol } from "../../src/cper/sections/cxl-protocol.ts";
 import { platformMemory } from "../../src/cper/sections/memory.ts";
@@ -66,6 +67,33 @@ test("a PCI function that is not there, in the words of each version", () => {
   expect(linuxAftermath(block("corrected", pcie, body))).toEqual(["AER: 0001:7c:1f.1: no pci_dev found"]);
   expect(linuxAftermath(block("corrected", pcie, body), { version: "6.1" })).toEqual(["AER: no pci_dev for 0001:7c:1f.1"]);
   expect(linuxAftermath(block("corrected", pcie, body), { hasFunction: (name) => name === "0001:7c:1f.1" })).toEqual([]);
+});
+
+describe("processor sections whose lengths lie, as Linux 7.2.13 takes them", () => {
+  /** Error information of a TLB error with this length byte. */
+  const info = (length: string) => `00 ${length} 0000 04 0000 00 ${"00".repeat(24)}`;
+  /** So many announced, those that are there; the section length is right. */
+  const section = (count: string, ...infos: string[]) => {
+    const size = (40 + 32 * infos.length).toString(16).padStart(2, "0");
+    return hex(`00000000 ${count}00 0000 ${size}000000 00000000 ${"00".repeat(8)} 70d01f4100000000 ${"00".repeat(8)} ${infos.join("")}`);
+  };
+  const SHORT = (length: number) => [
+    `[Firmware Bug]: section length: ${length}`,
+    "[Firmware Bug]: section length is too small",
+    "[Firmware Bug]: firmware-generated error record is incorrect",
+  ];
+  const TLB = "[Firmware Warn]: GHES: Unhandled processor error type 0x04: TLB error";
+  const NOTHING = "[Firmware Warn]: GHES: Unhandled processor error type 0x00: ";
+  test.each([
+    ["two announced, one there", section("02", info("20")), [...SHORT(72), TLB]],
+    ["three announced, two there, the first half as long", section("03", info("10"), info("20")), [...SHORT(104), TLB, NOTHING, NOTHING]],
+    ["longer than the section", section("02", info("c8"), info("20")), []],
+    ["a byte too short", section("01", info("1f")), [TLB]],
+    ["of no length", section("01", info("00")), [TLB]],
+    ["of no length, and another", section("02", info("00"), info("20")), [TLB, TLB]],
+  ])("%s", (_, body, lines) => {
+    expect(linuxAftermath(block("recoverable", armProcessor, body), { architecture: "arm64" })).toEqual(lines);
+  });
 });
 
 describe("CXL records that go to no driver", () => {
