@@ -141,6 +141,6 @@ describe("encode names what is wrong", () => {
     expect(await wrong(path, value)).toContain(message);
   });
   test("text that is not JSON", async () => {
-    expect((await apei(["encode", "-"], "{")).err).toMatch(/-: is no JSON/);
+    expect((await apei(["encode", "-"], "{")).err).toMatch(/-: is not JSON/);
   });
 });
