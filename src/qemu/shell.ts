@@ -25,7 +25,8 @@ export async function crash(
   dies: (mark: number) => Promise<void>,
 ): Promise<{ readonly check: Comparison; readonly lastWords: LastWords }> {
   const mark = machine.output.length;
-  machine.type("echo c > /proc/sysrq-trigger");
+  // The console shows the command before the kernel says anything.
+  machine.type("sleep 1; echo c > /proc/sysrq-trigger");
   await dies(mark);
   const lines = compareLines(
     CRASH.map(([, text]) => text),
