@@ -146,9 +146,15 @@ export class Batcher {
     this.#offset = offset;
   }
 
+  /** Bytes that have arrived and belong to no batch yet. */
+  get left(): number {
+    return this.#rest.length;
+  }
+
   /**
    * Begin a batch in a buffer: what is left of the stream so far is put at its start.
    * @returns how many bytes that is: the next are read behind them. The buffer is too small when they fill it.
+   * @throws RangeError when they do not fit.
    */
   begin(buffer: Uint8Array): number {
     buffer.set(this.#rest);

@@ -26,26 +26,29 @@ export interface BulkOptions {
   readonly out?: string | undefined;
 }
 
-/** Bytes of a batch, unless a record is longer: with its text it fits into a processor's cache; for threads, more than handing it over costs. */
+/** Bytes of a batch, unless a record is longer: with its text it fits into a processor's cache. */
 const BATCH = 1 << 17;
-const BATCH_FOR_THREADS = 1 << 18;
+/** The same for what this thread converts besides feeding others: they may be waiting for it. */
+const SMALL_BATCH = 1 << 15;
 /** Rows of one Parquet row group: what is held in memory at a time. */
 const ROW_GROUP = 50_000;
 
 /** A place for one batch on its way from the input to the output. */
 class Slot {
+  /** The thread that converts it; undefined for this one. */
+  readonly thread: Thread | undefined;
   readonly number: number;
-  readonly #shared: boolean;
+  /** For the text, when this thread converts it. */
+  readonly sink = new JsonSink();
   bytes: Uint8Array;
 
-  /** @param shared whether another thread converts it. */
-  constructor(number: number, shared: boolean) {
+  constructor(number: number, thread: Thread | undefined, size: number) {
     this.number = number;
-    this.#shared = shared;
-    this.bytes = this.#allocate(shared ? BATCH_FOR_THREADS : BATCH);
+    this.thread = thread;
+    this.bytes = this.#allocate(size);
   }
   #allocate(size: number): Uint8Array {
-    return new Uint8Array(this.#shared ? new SharedArrayBuffer(size) : new ArrayBuffer(size));
+    return new Uint8Array(this.thread ? new SharedArrayBuffer(size) : new ArrayBuffer(size));
   }
   /** Make room for a longer record; what is there stays. */
   grow(): void {
@@ -55,69 +58,79 @@ class Slot {
   }
 }
 
-/** Converts batches. */
-interface Converter {
-  /** As many as may be under way at once. */
-  readonly slots: readonly Slot[];
-  convert(batch: Batch, slot: Slot): BatchResult | Promise<BatchResult>;
-  close(): Promise<void>;
+/** Another thread, which shares the memory of its slots and of the text it writes. */
+class Thread {
+  readonly #worker: Worker;
+  /** Those who wait for its results, in order. */
+  readonly #waiting: { resolve: (result: BatchResult) => void; reject: (error: unknown) => void }[] = [];
+  /** Why it can do nothing any more. */
+  failure: unknown;
+
+  /** @param ready called when it has started. */
+  constructor(options: BatchOptions, sections: readonly string[], ready: () => void) {
+    this.#worker = new Worker(new URL("./bulk-worker.js", import.meta.url), { workerData: { options, sections } });
+    this.#worker.once("message", () => {
+      this.#worker.on("message", (result: BatchResult) => this.#waiting.shift()!.resolve(result));
+      ready();
+    });
+    const fail = (error: unknown) => {
+      this.failure ??= error;
+      for (const { reject } of this.#waiting.splice(0)) reject(error);
+    };
+    this.#worker.on("error", fail);
+    this.#worker.on("exit", () => fail(new Error("a worker thread ended early")));
+  }
+  convert(batch: Batch, slot: number): Promise<BatchResult> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve, reject });
+      const task: Task = { batch: { ...batch, ends: batch.ends.slice() }, slot };
+      this.#worker.postMessage(task);
+    });
+  }
+  async close(): Promise<void> {
+    await this.#worker.terminate();
+  }
 }
 
-/** In this thread. */
-class Here implements Converter {
-  readonly slots = [new Slot(0, false)];
-  readonly #convert: ReturnType<typeof batchConverter>;
-  readonly #sink = new JsonSink();
-
-  constructor(convert: ReturnType<typeof batchConverter>) {
-    this.#convert = convert;
-  }
-  convert(batch: Batch): BatchResult {
-    return this.#convert(batch, this.#sink);
-  }
-  async close(): Promise<void> {}
-}
-
-/** Batches under way in each thread: one that is converted and one that is waiting. */
+/** Batches under way in each other thread: one that is converted, and those it goes on with while this thread converts one. */
 const AHEAD = 2;
+/** Batches of this thread's that may wait for earlier ones of other threads, which are slow at first. */
+const BEHIND = 24;
 
-interface Thread {
-  readonly worker: Worker;
-  /** Those who wait for this worker's results, in order. */
-  readonly waiting: { resolve: (result: BatchResult) => void; reject: (error: unknown) => void }[];
-}
-
-/** In other threads, which share the memory of the slots and of the text they write. */
-class Threads implements Converter {
-  readonly slots: readonly Slot[];
+/** Converts batches: this thread and, as soon as they have started, as many others as are asked for besides. */
+class Converter {
+  /** The slots that are free, those of other threads first. */
+  readonly free: Slot[];
   readonly #threads: readonly Thread[];
+  readonly #convert: ReturnType<typeof batchConverter>;
 
-  constructor(jobs: number, options: BatchOptions, sections: readonly string[]) {
-    this.slots = Array.from({ length: jobs * AHEAD }, (_, i) => new Slot(i, true));
-    this.#threads = Array.from({ length: jobs }, () => {
-      const worker = new Worker(new URL("./bulk-worker.js", import.meta.url), { workerData: { options, sections } });
-      const thread: Thread = { worker, waiting: [] };
-      worker.on("message", (result: BatchResult) => thread.waiting.shift()!.resolve(result));
-      const fail = (error: unknown) => {
-        for (const { reject } of thread.waiting.splice(0)) reject(error);
-      };
-      worker.on("error", fail);
-      worker.on("exit", () => fail(new Error("a worker thread ended early")));
+  constructor(convert: ReturnType<typeof batchConverter>, { jobs, sections }: BulkOptions, options: BatchOptions) {
+    this.#convert = convert;
+    const others = (jobs - 1) * AHEAD;
+    this.free = Array.from({ length: jobs > 1 ? BEHIND : 1 }, (_, i) => new Slot(others + i, undefined, jobs > 1 ? SMALL_BATCH : BATCH));
+    this.#threads = Array.from({ length: jobs - 1 }, (_, i) => {
+      const thread: Thread = new Thread(options, sections, () => {
+        for (let number = i; number < others; number += jobs - 1) this.release(new Slot(number, thread, BATCH));
+      });
       return thread;
     });
   }
-
-  convert(batch: Batch, { number }: Slot): Promise<BatchResult> {
-    const { worker, waiting } = this.#threads[number % this.#threads.length]!;
-    return new Promise((resolve, reject) => {
-      waiting.push({ resolve, reject });
-      const task: Task = { batch: { ...batch, ends: batch.ends.slice() }, slot: number };
-      worker.postMessage(task);
-    });
+  convert(batch: Batch, { thread, number, sink }: Slot): BatchResult | Promise<BatchResult> {
+    return thread ? thread.convert(batch, number) : this.#convert(batch, sink);
   }
-
+  /** Take a slot back when its text is written. */
+  release(slot: Slot): void {
+    const after = this.free.findIndex(({ number }) => number > slot.number);
+    this.free.splice(after < 0 ? this.free.length : after, 0, slot);
+  }
+  /** Hear what other threads have done. */
+  async listen(): Promise<void> {
+    if (this.#threads.length === 0) return;
+    await new Promise(setImmediate);
+    for (const { failure } of this.#threads) if (failure !== undefined) throw failure;
+  }
   async close(): Promise<void> {
-    await Promise.all(this.#threads.map(({ worker }) => worker.terminate()));
+    await Promise.all(this.#threads.map((thread) => thread.close()));
   }
 }
 
@@ -294,13 +307,14 @@ class Writer {
 async function decodeFile(file: string, { from, jobs }: BulkOptions, io: Io, converter: Converter, writer: Writer): Promise<void> {
   const source = await openSource(file, io, jobs === 1, from);
   const batcher = new Batcher(from);
-  const free = [...converter.slots];
   /** Batches that are not written yet, in order. */
   const running: Promise<void>[] = [];
   try {
     for (let complete = false; !complete; ) {
-      if (free.length === 0) await running[0];
-      const slot = free.shift()!;
+      await converter.listen();
+      if (converter.free.length === 0) await running[0];
+      const slot = converter.free.shift()!;
+      while (slot.bytes.length < batcher.left) slot.grow();
       let length = batcher.begin(slot.bytes);
       let batch: Batch | undefined;
       while (!batch && !complete) {
@@ -319,10 +333,13 @@ async function decodeFile(file: string, { from, jobs }: BulkOptions, io: Io, con
         }
         batch = batcher.end(slot.bytes, length, complete);
       }
-      if (!batch) break;
+      if (!batch) {
+        converter.release(slot);
+        break;
+      }
       const written = writer.write(converter.convert(batch, slot), file, batch.bytes.length).then(() => {
         running.shift();
-        free.push(slot);
+        converter.release(slot);
       });
       // Whoever waits for it meets its error.
       written.catch(() => {});
@@ -348,7 +365,7 @@ export async function decodeBulk(files: readonly string[], options: BulkOptions,
       : options.out !== undefined && options.out !== "-"
         ? new FileLines(options.out)
         : new Lines(io);
-  const converter = options.jobs > 1 ? new Threads(options.jobs, batchOptions, options.sections) : new Here(convert);
+  const converter = new Converter(convert, options, batchOptions);
   const writer = new Writer(target, io, options.strict);
   let done = false;
   try {

@@ -14,6 +14,8 @@ const { options, sections } = workerData as { options: BatchOptions; sections: r
 const convert = batchConverter(options, await registryWith(sections, { importModule: (url) => import(url) }));
 const sinks: JsonSink[] = [];
 
+/** The first message says that this thread is there; the others are results. */
+parentPort!.postMessage(undefined);
 parentPort!.on("message", ({ batch, slot }: Task) => {
   parentPort!.postMessage(convert(batch, (sinks[slot] ??= new JsonSink(undefined, true))));
 });
