@@ -8,10 +8,13 @@
  * BENCH_TIMES  sizes for the growth table, as multiples of the corpus (default: 1,10,100)
  */
 import { spawn } from "node:child_process";
+import { appendFileSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { bytes, median, records, root, row, us, yardstick } from "./corpus.mjs";
 
 const node = process.execPath;
-const decoder = (jobs) => [`${root}bin/apei.js`, "decode", "--ndjson", "--jobs", String(jobs), "-"];
+const decoder = (jobs, file = "-") => [`${root}bin/apei.js`, "decode", "--ndjson", "--jobs", String(jobs), file];
 /**
  * Decode `times` corpora that come through a pipe; the lines go to /dev/null, or through another pipe to `cat`.
  * @returns nanoseconds a record by the clock, and what JSON.stringify took just before.
@@ -25,6 +28,13 @@ async function decode(times, jobs, piped = false) {
   child.stdin.end();
   await new Promise((resolve) => child.once("close", resolve));
   return { each: Number(process.hrtime.bigint() - start) / (records.length * times), before };
+}
+/** Decode a file of `times` corpora; returns nanoseconds a record by the clock. */
+async function decodeFile(file, times, jobs) {
+  const start = process.hrtime.bigint();
+  const child = spawn(node, decoder(jobs, file), { stdio: "ignore" });
+  await new Promise((resolve) => child.once("close", resolve));
+  return Number(process.hrtime.bigint() - start) / (records.length * times);
 }
 /** The same several times over: medians. */
 async function decodes(runs, ...what) {
@@ -42,12 +52,25 @@ const size = Math.min(100, Math.max(...sizes));
 const piped = await decodes(3, size, 1, true);
 row(`  ${size} ×, to a pipe with a reader`, us(piped.each), `${piped.ratio.toFixed(2)} ×`);
 
-console.log(`\nThreads, ${size} × the corpus: a record, against one thread`);
-const gains = [];
-for (let run = 0; run < 5; run++) {
-  const one = await decode(size, 1);
-  const two = await decode(size, 2);
-  gains.push(one.each / two.each);
-  row(`  one, two`, us(one.each), us(two.each), `${(one.each / two.each).toFixed(2)} ×`);
+console.log(`\nThreads, ${size} × the corpus, to /dev/null: a record with one and with two, and the gain`);
+const folder = mkdtempSync(join(tmpdir(), "apei-bench-"));
+try {
+  const file = join(folder, "records.bin");
+  for (let i = 0; i < size; i++) appendFileSync(file, bytes);
+  for (const [label, run] of [
+    ["a file", (jobs) => decodeFile(file, size, jobs)],
+    // Whoever fills the pipe takes part of a processor, too.
+    ["a pipe", async (jobs) => (await decode(size, jobs)).each],
+  ]) {
+    const gains = [];
+    for (let pair = 0; pair < 5; pair++) {
+      const one = await run(1);
+      const two = await run(2);
+      gains.push(one / two);
+      row(`  from ${label}`, us(one), us(two), `${(one / two).toFixed(2)} ×`);
+    }
+    row("  median", "", "", `${median(gains).toFixed(2)} ×`);
+  }
+} finally {
+  rmSync(folder, { recursive: true });
 }
-row("  median", "", "", `${median(gains).toFixed(2)} ×`);
