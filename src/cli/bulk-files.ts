@@ -42,6 +42,7 @@ class Slot {
   readonly sink = new JsonSink();
   bytes: Uint8Array;
 
+  /** @param size bytes of a batch. */
   constructor(number: number, thread: Thread | undefined, size: number) {
     this.number = number;
     this.thread = thread;
