@@ -2,9 +2,30 @@
 import { ANYTHING } from "../guest/report/aftermath.ts";
 import { KERNELS, type KernelVersion } from "../guest/report/words.ts";
 
-/** Lines of a console, without the kernel's time stamps and what a shell left on the line before them. */
-export const plainLines = (output: string): string[] =>
-  output.split("\n").map((line) => line.replace(/^.{0,20}?\[ *[0-9]+\.[0-9]{6}\](\[ *[A-Z]?[0-9]+\])? /, ""));
+/** A message's time and, when the kernel was made to say so, whose it is. */
+const STAMP = /\[ *[0-9]+\.[0-9]{6}\](\[ *[A-Z]?[0-9]+\])? /;
+
+/**
+ * Lines of a console. The kernel prints whole lines, but does not wait until a program has ended its own: what the
+ * program had printed is put before the rest of it.
+ */
+export function consoleLines(output: string): string[] {
+  const lines: string[] = [];
+  let begun = "";
+  for (const line of output.split("\n")) {
+    const stamp = line.search(STAMP);
+    if (stamp >= 0) {
+      begun += line.slice(0, stamp);
+      lines.push(line.slice(stamp));
+    } else {
+      lines.push(begun + line);
+      begun = "";
+    }
+  }
+  return begun === "" ? lines : [...lines, begun];
+}
+/** The same without the kernel's time stamps. */
+export const plainLines = (output: string): string[] => consoleLines(output).map((line) => (line.search(STAMP) === 0 ? line.replace(STAMP, "") : line));
 
 /** What the kernel says of a record after its report: what it made of it, or why nothing. */
 const AFTERMATH = [

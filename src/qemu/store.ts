@@ -12,7 +12,7 @@ import { type Json, toJson } from "../layout/index.ts";
 import { StoreDevice, storedLine, storedRecords } from "../scenario/error-store.ts";
 import { type Guarded, heldFolder } from "./guardian.ts";
 import { GUEST_SAYS } from "./initramfs.ts";
-import { type Comparison, compareLines, isLastWord, isStoreLine, plainLines } from "./kernel-log.ts";
+import { type Comparison, compareLines, consoleLines, isLastWord, isStoreLine, plainLines } from "./kernel-log.ts";
 import { optionPath } from "./platform.ts";
 
 /** Any address: the model's device is asked by itself. */
@@ -187,7 +187,7 @@ export function printedFiles(output: string): StoredFile[] {
   const out: StoredFile[] = [];
   let name: string | undefined;
   let digits = "";
-  for (const line of output.split("\n")) {
+  for (const line of consoleLines(output)) {
     if (line.startsWith(GUEST_SAYS.begin)) [name, digits] = [line.slice(GUEST_SAYS.begin.length), ""];
     else if (name !== undefined && line.startsWith(": ")) digits += line.slice(2);
     else if (name !== undefined && line === GUEST_SAYS.end + name) {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { messageText } from "../../src/guest/pstore.ts";
+import { consoleLines } from "../../src/qemu/kernel-log.ts";
 import { printedFiles } from "../../src/qemu/store.ts";
 import { storedRecords } from "../../src/scenario/error-store.ts";
 import type { Scenario } from "../../src/scenario/schema.ts";
@@ -73,7 +74,7 @@ describeOn("seabios")("the error record store", () => {
     expect(old!.id).toBe(7n);
     // What was stored is what was printed: the kernel's last lines, each with a level before it.
     const stored = messageText(fresh!.record.sections[0]!.body!)!.split("\n").slice(1, -1);
-    const printed = result.console.split("\n").filter((line) => /^\[ *\d+\.\d{6}\] /.test(line));
+    const printed = consoleLines(result.console).filter((line) => /^\[ *\d+\.\d{6}\] /.test(line));
     expect(printed.slice(-stored.length)).toEqual(stored.map((line) => line.replace(/^<\d+>/, "")));
   });
 

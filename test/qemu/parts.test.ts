@@ -124,6 +124,13 @@ test("files the guest printed are found between kernel messages", () => {
   const output = `x\napei-guest: begin dmesg-erst-1\n: aGVs\n[ 1.000000] noise\n: bG8=\napei-guest: end dmesg-erst-1\napei-guest: begin cut\n: aGVs\n`;
   expect(printedFiles(output).map(({ name, bytes }) => [name, new TextDecoder().decode(bytes)])).toEqual([["dmesg-erst-1", "hello"]]);
 });
+test("a line of a program that the kernel interrupts is one line, and so is the kernel's", () => {
+  const stamp = (text: string) => `[    1.843141] ${text}\n`;
+  const said = "tsc: Refined TSC clocksource calibration: 2599.997 MHz";
+  const output = `apei-guest: be${stamp(said)}gin dmesg-erst-1\n: aGV${stamp(said)}${stamp("second")}sbG8=\napei-guest: end dmesg-erst-1${stamp(said)}\n: a${stamp(said)}`;
+  expect(printedFiles(output).map(({ name, bytes }) => [name, new TextDecoder().decode(bytes)])).toEqual([["dmesg-erst-1", "hello"]]);
+  expect(plainLines(output)).toEqual([said, "apei-guest: begin dmesg-erst-1", said, "second", ": aGVsbG8=", said, "apei-guest: end dmesg-erst-1", said, ": a"]);
+});
 
 describeShared("with captures", () => {
   const capture = (name: string): FwCfgFiles =>
