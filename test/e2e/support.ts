@@ -4,8 +4,9 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, inject } from "vitest";
 import type { Platform } from "../../src/qemu/platform.ts";
 import { realRunLines } from "../../src/qemu/report.ts";
-import { type RealRunOptions, type RealRunResult, runForReal } from "../../src/qemu/run.ts";
+import { type RealRunResult, runForReal } from "../../src/qemu/run.ts";
 import { machineTables, type SessionGuest } from "../../src/qemu/session.ts";
+import type { StartOptions } from "../../src/qemu/start.ts";
 import { keepTables, keptTables, tableFile } from "../../src/qemu/table-cache.ts";
 import { readScenario } from "../../src/scenario/read.ts";
 import type { Scenario } from "../../src/scenario/schema.ts";
@@ -40,7 +41,7 @@ export const sample = async (name: string): Promise<Scenario> =>
 export const scenarioSample = async (name: string): Promise<Scenario> =>
   readScenario(readFileSync(fileURLToPath(new URL(`../../samples/scenarios/${name}`, import.meta.url)), "utf8"));
 
-export async function runOn(target: Target, scenario: Scenario, more: Partial<RealRunOptions> = {}): Promise<RealRunResult> {
+export async function runOn(target: Target, scenario: Scenario, more: Partial<StartOptions> = {}): Promise<RealRunResult> {
   return runForReal(scenario, { platform: platformOn(target), guest: guestOn(target), cache, ...more });
 }
 

@@ -1,0 +1,303 @@
+/** Follows records into a real guest: one is written, its notification raised, the guest watched, and its words compared. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { NotificationName } from "../acpi/notification.ts";
+import { ErrorStatusBlockHeader } from "../acpi/status-block.ts";
+import { blockTotal } from "../guest/ghes.ts";
+import { PANIC_OVER_RECORD } from "../guest/kernel.ts";
+import { type AftermathOptions, linuxAftermath } from "../guest/report/aftermath.ts";
+import { linuxReport, QEMU_MEMORY_DEVICES } from "../guest/report/report.ts";
+import { ErrorSourceDevice } from "../host/error-source.ts";
+import type { MonitorPolicy } from "../host/monitor.ts";
+import type { Subject } from "../host/notification.ts";
+import { concatBytes, decode, hexNumber } from "../layout/index.ts";
+import { MemoryFault } from "../machine/memory.ts";
+import { sourcesFor } from "../scenario/machine.ts";
+import type { Scenario } from "../scenario/schema.ts";
+import { sourcesBehind } from "../scenario/start.ts";
+import type { Lane } from "../scenario/timeline.ts";
+import { type Comparison, compareLines, isAftermath, isLastWord, isReport, type KernelName, memoryOf, plainLines } from "./kernel-log.ts";
+import type { RealMachine } from "./machine.ts";
+import { cannotRaise, notify } from "./notify.ts";
+import { guestTable, type Patience, writtenAddress } from "./session.ts";
+import type { LastWords } from "./store.ts";
+
+/** What became of a record. */
+export interface RealRecord extends Comparison {
+  readonly source: number;
+  readonly block: Uint8Array;
+  /** Milliseconds until the guest had acknowledged; absent when it never did. */
+  readonly acknowledgedAfter?: number;
+  /** Whether it should have. */
+  readonly expectedToBeSeen: boolean;
+}
+
+/** Notes what happens. @param bad whether something was lost, refused or went wrong. */
+export type Say = (from: Lane, to: Lane | undefined, what: string, text: string, bad?: boolean) => void;
+
+export interface FollowerOptions {
+  readonly scenario: Scenario;
+  readonly policy: MonitorPolicy;
+  readonly machine: RealMachine;
+  readonly kernel: KernelName;
+  /** Whether the machine should have error sources. */
+  readonly hasSources: boolean;
+  /** Sources a driver of the guest has taken. */
+  readonly bound: ReadonlySet<number>;
+  readonly patience: Patience;
+  readonly say: Say;
+  readonly progress?: (text: string) => void;
+}
+
+export interface Followed {
+  readonly records: readonly RealRecord[];
+  /** Records that still waited when enough were followed. */
+  readonly left: number;
+  /** What the guest should store of its messages, when it should have died. */
+  readonly lastWords?: LastWords;
+}
+
+/** The kernel prints two reports of a class in so many milliseconds, and drops what it has seen within the other. */
+const RATE = { reports: 2, milliseconds: 5_500 } as const;
+const SAME_AGAIN = 10_800;
+/** Milliseconds within which a report is printed after the acknowledgement, and what may follow it. */
+const REPORT = 3_000;
+const SETTLE = 300;
+/** Records of one burst that are followed. */
+export const MOST_FOLLOWED = 5;
+/** Milliseconds a record that no driver looks for is watched. */
+const UNSEEN = 1_500;
+const LOOK = 20;
+const NOTHING = new Uint8Array(0);
+/** Milliseconds until a kernel that should die says so, and until its machine has ended then. */
+const PANIC = 15_000;
+const DEATH = 15_000;
+export const PANICKED = /Kernel panic - not syncing/;
+
+/** Wait for the kernel's death. @param mark where in its output to begin. */
+export async function watchDeath(machine: RealMachine, mark: number, say: Say): Promise<void> {
+  await machine.poll(() => (PANICKED.test(machine.output.slice(mark)) ? true : undefined), PANIC);
+  const panicked = PANICKED.test(machine.output);
+  // It stores its messages, then the machine ends.
+  await Promise.race([machine.ended, sleep(panicked ? DEATH : SETTLE)]);
+  say("guest", undefined, panicked ? "panic" : "fault", panicked ? "the kernel panics, as it should" : "the kernel should have panicked", !panicked);
+}
+
+/** A record that was written: the block, and the same as the driver copies it, since its lengths may lead behind it. */
+interface Written {
+  readonly block: Uint8Array;
+  readonly copied: Uint8Array;
+}
+/** A record the kernel has seen. */
+interface Seen {
+  readonly at: number;
+  readonly corrected: boolean;
+  readonly bytes: string;
+}
+
+export class RecordFollower {
+  readonly #options: FollowerOptions;
+  readonly #machine: RealMachine;
+  readonly #say: Say;
+  readonly #device: ErrorSourceDevice;
+  readonly #surroundings: Pick<AftermathOptions, "isMemory" | "hasFunction">;
+  /** What the drivers' copies hold, by source: a shorter block leaves the end of a longer one. */
+  readonly #copies = new Map<number, Uint8Array>();
+  readonly #seenBefore: Seen[] = [];
+  /** What can tell the guest of a record; none when no address came back. */
+  readonly subjects: readonly Subject[];
+  readonly handedOff: boolean;
+  /** Reports the kernel has printed. */
+  #reports = 0;
+  #written: Written = { block: NOTHING, copied: NOTHING };
+
+  private constructor(options: FollowerOptions, surroundings: Pick<AftermathOptions, "isMemory" | "hasFunction">, address: bigint | undefined) {
+    const { scenario, policy, machine, say } = options;
+    this.#options = options;
+    this.#machine = machine;
+    this.#say = say;
+    this.#surroundings = surroundings;
+    this.handedOff = address !== undefined;
+    const found = address === undefined ? undefined : sourcesBehind(machine.memory, address, scenario.machine, policy);
+    this.subjects = found?.subjects ?? [];
+    this.#device = new ErrorSourceDevice({
+      memory: machine.memory,
+      locate: found?.locate ?? (() => ({ message: "the firmware has written no address back" })),
+      policy: policy.recording,
+      report: ({ kind, text, source, block, address: at }) => {
+        if (kind === "written" && block && at !== undefined)
+          this.#written = { block, copied: this.#asRead(block, at, this.#blockLength(source) ?? block.length) };
+        say("monitor", kind === "written" ? "memory" : undefined, kind, text, kind === "refused" || kind === "dropped");
+      },
+    });
+  }
+
+  /** Take the address the firmware wrote back, and look at what of the machine decides what the kernel makes of records. */
+  static async meet(options: FollowerOptions): Promise<RecordFollower> {
+    const { machine, hasSources, say } = options;
+    let address: bigint | undefined;
+    if (hasSources) {
+      const written = await writtenAddress(machine);
+      if (written === 0n) say("firmware", "monitor", "failed", "the firmware has written no address back", true);
+      else {
+        address = written;
+        say("firmware", "monitor", "handOff", `${hexNumber(written)} written back`);
+      }
+      // The kernel's copy of the table and the one the address names agree: both were linked by the same firmware.
+      if (guestTable(machine, "HEST") === undefined) say("guest", undefined, "failed", "the guest's kernel has found no HEST", true);
+    }
+    const functions = await machine.pciFunctions();
+    const { regions } = machine.memory;
+    const surroundings = {
+      isMemory: memoryOf(machine.output) ?? ((at: bigint) => regions.some(({ start, length }) => at >= start && at < start + length)),
+      hasFunction: (name: string) => functions.has(name),
+    };
+    return new RecordFollower(options, surroundings, address);
+  }
+
+  /** Write a record and follow it. @param times how many of it come at once. */
+  async follow(source: number, block: Uint8Array, notification: NotificationName | undefined, times = 1): Promise<Followed> {
+    const records: RealRecord[] = [];
+    let lastWords: LastWords | undefined;
+    await this.#pace(block);
+    let mark = this.#machine.output.length;
+    const outcomes = Array.from({ length: times }, () => this.#device.record(source, block));
+    if (outcomes[0] !== "written") return { records: [{ title: `source ${source}: not written`, source, block, lines: [], expectedToBeSeen: false }], left: 0 };
+    const waiting = () => this.#device.state.get(source)?.queue ?? [];
+    for (;;) {
+      const { record, lastWords: words } = await this.#followWritten(source, notification, mark);
+      records.push(record);
+      lastWords = words ?? lastWords;
+      const next = waiting()[0];
+      if (next === undefined || !this.#machine.running || records.length === MOST_FOLLOWED) break;
+      await this.#pace(next.block);
+      mark = this.#machine.output.length;
+      if (this.#device.service().length === 0) break;
+    }
+    const left = records.length === MOST_FOLLOWED && this.#machine.running ? waiting().length : 0;
+    return { records, left, ...(lastWords && { lastWords }) };
+  }
+
+  /** Raise the notification of the record that was written last, and see what the guest does. */
+  async #followWritten(
+    source: number,
+    notification: NotificationName | undefined,
+    mark: number,
+  ): Promise<{ readonly record: RealRecord; readonly lastWords?: LastWords }> {
+    const { kernel, bound } = this.#options;
+    const { architecture } = this.#machine.platform;
+    const { block, copied } = this.#written;
+    const written = Date.now();
+    const subject = this.subjects.find((candidate) => candidate.source === source);
+    const blockLength = this.#blockLength(source);
+    const type = notification ?? subject?.type ?? "polled";
+    const vector = subject?.vector ?? 0;
+    const raised = await notify(this.#machine, type, vector);
+    this.#say("controller", raised === undefined ? undefined : "guest", "raised", raised ?? cannotRaise(type, architecture)!, raised === undefined);
+    const neverPolled = type === "polled" && (subject?.pollInterval ?? 0) === 0;
+    const seen = raised !== undefined && !neverPolled && bound.has(source);
+    const predicted = seen
+      ? linuxReport(copied, {
+          version: kernel.version,
+          architecture,
+          sequence: this.#reports + 1,
+          source,
+          memoryDevices: QEMU_MEMORY_DEVICES,
+          behind: this.#copies.get(source)?.subarray(copied.length) ?? NOTHING,
+          ...(blockLength !== undefined && { blockLength }),
+        })
+      : [];
+    const after = seen ? linuxAftermath(copied, { version: kernel.version, architecture, notification: type, source, ...this.#surroundings }) : [];
+    const fatal = seen && isFatal(block);
+    if (fatal) predicted.push(PANIC_OVER_RECORD);
+    const acknowledgedAfter = await this.#watch(source, written, seen, fatal, predicted.length + after.length, mark);
+    const said = plainLines(this.#machine.output.slice(mark));
+    const printed = said.filter(isLastWord);
+    this.#reports += new Set(printed.flatMap((line) => /^\{([0-9]+)\}/.exec(line)?.[1] ?? [])).size;
+    if (seen) this.#copies.set(source, concatBytes([copied, this.#copies.get(source)?.subarray(copied.length) ?? NOTHING]));
+    // What no driver reads does not count for the kernel's limits.
+    if (seen) this.#seenBefore.push({ at: Date.now(), corrected: isCorrected(block), bytes: String(block) });
+    const record: RealRecord = {
+      title: `source ${source}, ${block.length} bytes`,
+      source,
+      block,
+      // What it made of the record is said when it is done, in any order.
+      lines: [...compareLines(predicted, printed), ...compareLines([...after].sort(), said.filter(isAftermath).sort())],
+      // A kernel that dies over a record acknowledges nothing.
+      expectedToBeSeen: seen && !fatal,
+      ...(acknowledgedAfter !== undefined && !fatal && { acknowledgedAfter }),
+    };
+    return { record, ...(fatal && { lastWords: predicted.map((line) => `<0>${line}`) }) };
+  }
+
+  /** Two reports of a class in five seconds are printed, and the same one not twice in ten: wait for the kernel's patience. */
+  async #pace(block: Uint8Array): Promise<void> {
+    const bytes = String(block);
+    const ofClass = this.#seenBefore.filter((before) => before.corrected === isCorrected(block));
+    const same = this.#seenBefore.findLast((before) => before.bytes === bytes);
+    const until = Math.max(
+      (ofClass.at(-RATE.reports)?.at ?? Number.NEGATIVE_INFINITY) + RATE.milliseconds,
+      (same?.at ?? Number.NEGATIVE_INFINITY) + SAME_AGAIN,
+    );
+    if (until <= Date.now()) return;
+    this.#options.progress?.("waiting until the kernel prints again");
+    await sleep(until - Date.now());
+  }
+
+  async #watch(source: number, written: number, seen: boolean, fatal: boolean, lines: number, mark: number): Promise<number | undefined> {
+    const { patience } = this.#options;
+    if (fatal) {
+      await watchDeath(this.#machine, mark, this.#say);
+      return undefined;
+    }
+    const limit = written + (seen ? patience.acknowledge : UNSEEN);
+    let after: number | undefined;
+    for (;;) {
+      if (this.#device.isFree(source)) {
+        after = Date.now() - written;
+        break;
+      }
+      if (Date.now() >= limit || !this.#machine.running) break;
+      await sleep(LOOK);
+    }
+    if (after !== undefined) this.#say("guest", "memory", "acknowledged", `source ${source} acknowledged after ${after} ms`);
+    else
+      this.#say(
+        "guest",
+        undefined,
+        "withheld",
+        `source ${source} is not acknowledged${seen ? ` within ${patience.acknowledge / 1000} s` : ", as predicted"}`,
+        seen,
+      );
+    await this.#machine.poll(
+      () => (plainLines(this.#machine.output.slice(mark)).filter((line) => isReport(line) || isAftermath(line)).length >= lines ? true : undefined),
+      seen ? REPORT : 0,
+    );
+    await sleep(SETTLE);
+    return after;
+  }
+
+  #blockLength(source: number): number | undefined {
+    return sourcesFor(this.#options.scenario.machine, this.#options.policy).find(({ id }) => id === source)?.blockLength;
+  }
+  /** As many bytes as a block says it has and its source has room for; its status the guest may have cleared already. */
+  #asRead(block: Uint8Array, address: bigint, room: number): Uint8Array {
+    const length = block.length < ErrorStatusBlockHeader.size ? 0 : Math.min(blockTotal(block), room);
+    if (length <= block.length) return block;
+    const bytes = inMemory(() => this.#machine.memory.read(address, length));
+    bytes?.set(block);
+    return bytes ?? block;
+  }
+}
+
+/** The answer, or nothing where there is no memory. */
+export function inMemory<T>(access: () => T): T | undefined {
+  try {
+    return access();
+  } catch (error) {
+    if (error instanceof MemoryFault) return undefined;
+    throw error;
+  }
+}
+const severityOf = (block: Uint8Array) => (block.length >= ErrorStatusBlockHeader.size ? decode(ErrorStatusBlockHeader, block).errorSeverity : undefined);
+const isFatal = (block: Uint8Array): boolean => severityOf(block) === "fatal";
+const isCorrected = (block: Uint8Array): boolean => severityOf(block) === "corrected";
