@@ -37,7 +37,7 @@ const stdout = output("stdout", 1, (error) => {
   process.exit(2);
 });
 
-load()
+load("main")
   .then(({ main }) =>
     main(process.argv.slice(2), {
       get stdin() {

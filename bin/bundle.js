@@ -1,8 +1,8 @@
 /** Bundles the command line into a script, and packages that few commands need into others, and keeps their compiled forms; run after tsc. */
-const { rmSync, writeFileSync } = require("node:fs");
+const { readFileSync, rmSync, writeFileSync } = require("node:fs");
 const { join } = require("node:path");
 const { build } = require("esbuild");
-const { compiledOf, fileOf, load, loaded, PACKAGES, PARAMETERS } = require("./command-line.js");
+const { compiledOf, ENTRIES, fileOf, load, loaded, PACKAGES, PARAMETERS } = require("./command-line.js");
 
 const project = (path) => join(__dirname, "..", path);
 
@@ -26,20 +26,23 @@ const bundle = (name, input) =>
 
 /** Functions are kept compiled only if they have run, and those that are kept cost time too: have the usual ones run. */
 async function warmUp() {
-  const { main } = await load();
+  const { main } = await load("main");
   const { memoryRecord } = await import("../dist/host/memory-record.js");
   const address = 0x12345000n;
   const block = memoryRecord({ physicalAddress: address, virtualAddress: address, severity: "recoverable" });
-  const silent = { write: () => true };
+  const silent = { write: (_, done) => done?.() ?? true };
   const io = { stdin: [block], stdout: silent, stderr: silent, env: {}, importModule: (url) => import(url) };
   const record = project("test/input/wrapped/record.bin");
   for (const words of [["--help"], ["decode", record], ["decode", record, "--json"], ["decode", "-"], ["decode", "--help"]]) await main(words, io);
+  const { serveBatches } = await load("bulk-worker");
+  const bytes = readFileSync(record);
+  const task = { batch: { bytes, offset: 0, ends: Uint32Array.of(bytes.length), odd: new Map() }, slot: 0 };
+  await serveBatches({ on: (_, take) => take(task), postMessage: () => {} }, { options: { format: "ndjson" }, sections: [] }, io.importModule);
 }
 
 async function all() {
-  const names = ["apei", ...Object.values(PACKAGES)];
-  for (const name of names) rmSync(compiledOf(name), { force: true });
-  await bundle("apei", { entryPoints: [project("dist/cli/main.js")], external: Object.keys(PACKAGES) });
+  for (const name of [...ENTRIES, ...Object.values(PACKAGES)]) rmSync(compiledOf(name), { force: true });
+  for (const name of ENTRIES) await bundle(name, { entryPoints: [project(`dist/cli/${name}.js`)], external: Object.keys(PACKAGES) });
   for (const [specifier, name] of Object.entries(PACKAGES))
     await bundle(name, { stdin: { contents: `const all = require("${specifier}"); module.exports = all.default ?? all;`, resolveDir: __dirname } });
   await warmUp();

@@ -11,6 +11,8 @@ const vm = require("node:vm");
 const FOLDER = join(__dirname, "../dist/cli");
 /** What has a script of its own, by the name it is imported by: packages that few commands need. */
 const PACKAGES = { yargs: "package-yargs", "ajv/dist/2020.js": "package-ajv", "hyparquet-writer": "package-hyparquet-writer" };
+/** Modules that have scripts of their own. */
+const ENTRIES = ["main", "bulk-worker"];
 /** The scripts are functions that take these. */
 const PARAMETERS = ["exports", "require", "module", "importMetaUrl"];
 
@@ -42,7 +44,7 @@ function loadScript(name) {
 }
 const requireFrom = (name) => (Object.hasOwn(PACKAGES, name) ? loadScript(PACKAGES[name]).exports : require(name));
 
-/** The module that exports `main`; without a bundle the modules themselves. */
-const load = async () => loadScript("apei")?.exports ?? import("../dist/cli/main.js");
+/** What an entry of the command line, a module under `src/cli`, exports; without its script the module itself. */
+const load = async (name) => loadScript(name)?.exports ?? import(`../dist/cli/${name}.js`);
 
-module.exports = { load, loaded, fileOf, compiledOf, PACKAGES, PARAMETERS };
+module.exports = { load, loaded, fileOf, compiledOf, ENTRIES, PACKAGES, PARAMETERS };

@@ -6,7 +6,7 @@ import { encodeLine } from "../bulk/lines.ts";
 import type { Documents } from "../input/document.ts";
 import { EncodeError, hexNumber, JsonSink, UsageError } from "../layout/index.ts";
 import { openSource, readSome } from "./bulk-input.ts";
-import type { Task } from "./bulk-worker.ts";
+import type { Task, WorkerData } from "./bulk-worker.ts";
 import { EXIT, type Io } from "./io.ts";
 import { registryWith } from "./section-modules.ts";
 
@@ -16,6 +16,8 @@ export interface BulkOptions {
   readonly where?: readonly string[] | undefined;
   /** Threads that convert; 1 converts in this one. */
   readonly jobs: number;
+  /** Bytes of input from which other threads are started: each costs its start, and compiles for itself. */
+  readonly threadsFrom?: number;
   /** Bytes of each input to pass over; offsets still count from its start. */
   readonly from?: number | undefined;
   /** Stop at the first damage. */
@@ -69,7 +71,7 @@ class Thread {
 
   /** @param ready called when it has started. */
   constructor(options: BatchOptions, sections: readonly string[], ready: () => void) {
-    this.#worker = new Worker(new URL("./bulk-worker.js", import.meta.url), { workerData: { options, sections } });
+    this.#worker = new Worker(new URL("../../bin/bulk-worker.js", import.meta.url), { workerData: { options, sections } satisfies WorkerData });
     this.#worker.once("message", () => {
       this.#worker.on("message", (result: BatchResult) => this.#waiting.shift()!.resolve(result));
       ready();
@@ -93,30 +95,35 @@ class Thread {
   }
 }
 
+/** Bytes of input from which other threads gain more than they cost. */
+const THREADS_FROM = 1 << 24;
 /** Batches under way in each other thread: one that is converted, and those it goes on with while this thread converts one. */
 const AHEAD = 2;
 /** Batches of this thread's that may wait for earlier ones of other threads, which are slow at first. */
 const BEHIND = 24;
 
-/** Converts batches: this thread and, as soon as they have started, as many others as are asked for besides. */
+/** Converts batches: this thread and, when there is enough to do, as many others as are asked for besides. */
 class Converter {
   /** The slots that are free, those of other threads first. */
   readonly free: Slot[];
-  readonly #threads: readonly Thread[];
+  #threads: readonly Thread[] = [];
   readonly #convert: ReturnType<typeof batchConverter>;
+  readonly #others: number;
+  readonly #threadsFrom: number;
+  readonly #start: (ready: () => void) => Thread;
+  /** Bytes so far, and of the input that is converted when its length is known. */
+  #converted = 0;
+  #expected: number | undefined;
 
-  constructor(convert: ReturnType<typeof batchConverter>, { jobs, sections }: BulkOptions, options: BatchOptions) {
+  constructor(convert: ReturnType<typeof batchConverter>, { jobs, threadsFrom = THREADS_FROM, sections }: BulkOptions, options: BatchOptions) {
     this.#convert = convert;
-    const others = (jobs - 1) * AHEAD;
-    this.free = Array.from({ length: jobs > 1 ? BEHIND : 1 }, (_, i) => new Slot(others + i, undefined, jobs > 1 ? SMALL_BATCH : BATCH));
-    this.#threads = Array.from({ length: jobs - 1 }, (_, i) => {
-      const thread: Thread = new Thread(options, sections, () => {
-        for (let number = i; number < others; number += jobs - 1) this.release(new Slot(number, thread, BATCH));
-      });
-      return thread;
-    });
+    this.#threadsFrom = threadsFrom;
+    this.#others = jobs - 1;
+    this.#start = (ready) => new Thread(options, sections, ready);
+    this.free = Array.from({ length: jobs > 1 ? BEHIND : 1 }, (_, i) => new Slot(this.#others * AHEAD + i, undefined, jobs > 1 ? SMALL_BATCH : BATCH));
   }
   convert(batch: Batch, { thread, number, sink }: Slot): BatchResult | Promise<BatchResult> {
+    this.#converted += batch.bytes.length;
     return thread ? thread.convert(batch, number) : this.#convert(batch, sink);
   }
   /** Take a slot back when its text is written. */
@@ -124,9 +131,20 @@ class Converter {
     const after = this.free.findIndex(({ number }) => number > slot.number);
     this.free.splice(after < 0 ? this.free.length : after, 0, slot);
   }
-  /** Hear what other threads have done. */
+  /** Another input begins. @param size its bytes; one of unknown length is thought to go on for as long as all has taken until then. */
+  begin(size: number | undefined): void {
+    this.#expected = size === undefined ? undefined : this.#converted + size;
+  }
+  /** Have other threads start when that is worth it, and hear what they have done. */
   async listen(): Promise<void> {
-    if (this.#threads.length === 0) return;
+    if (this.#others === 0 || (this.#threads.length === 0 && (this.#expected ?? this.#converted * 2) < this.#threadsFrom)) return;
+    if (this.#threads.length === 0)
+      this.#threads = Array.from({ length: this.#others }, (_, i) => {
+        const thread: Thread = this.#start(() => {
+          for (let number = i; number < this.#others * AHEAD; number += this.#others) this.release(new Slot(number, thread, BATCH));
+        });
+        return thread;
+      });
     await new Promise(setImmediate);
     for (const { failure } of this.#threads) if (failure !== undefined) throw failure;
   }
@@ -307,6 +325,7 @@ class Writer {
 /** Read one input, have its batches converted and written. */
 async function decodeFile(file: string, { from, jobs }: BulkOptions, io: Io, converter: Converter, writer: Writer): Promise<void> {
   const source = await openSource(file, io, jobs === 1, from);
+  converter.begin(source.size);
   const batcher = new Batcher(from);
   /** Batches that are not written yet, in order. */
   const running: Promise<void>[] = [];

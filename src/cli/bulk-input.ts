@@ -5,6 +5,8 @@ import type { Io } from "./io.ts";
 
 /** Bytes in order. */
 export interface Source {
+  /** Bytes in all, when that is known. */
+  readonly size?: number | undefined;
   /** Something to wait for before the next bytes can be read; undefined when there is nothing. */
   ready(): Promise<void> | undefined;
   /** Fill the buffer as far as bytes are there; returns their number, 0 at the end, undefined when there is something to wait for. */
@@ -58,12 +60,15 @@ class Chunks implements Source {
 class Descriptor implements Source {
   readonly #fd: number;
   readonly #stream: (() => AsyncIterable<Uint8Array>) | undefined;
+  readonly size: number | undefined;
   #instead: Chunks | undefined;
 
   /** @param stream for descriptors of others: what to read instead when this one does not let readers wait. */
   constructor(fd: number, stream?: () => AsyncIterable<Uint8Array>) {
     this.#fd = fd;
     this.#stream = stream;
+    const facts = fstatSync(fd);
+    this.size = facts.isFile() ? facts.size : undefined;
   }
   ready(): Promise<void> | undefined {
     return this.#instead?.ready();
@@ -116,6 +121,9 @@ class Named implements Source {
     } catch (error) {
       throw this.#error(error);
     }
+  }
+  get size(): number | undefined {
+    return this.#source.size;
   }
   ready(): Promise<void> | undefined {
     return this.#source.ready()?.catch((error) => {
