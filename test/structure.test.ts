@@ -32,6 +32,17 @@ describe("src", () => {
     expect(wrong).toEqual([]);
   });
 
+  test("no file imports itself by way of others", () => {
+    const fixed = (name: string) => [...readFileSync(join(SRC, name), "utf8").matchAll(/from\s*"(\.[^"]+)"/g)].map((match) => match[1]!);
+    const imports = new Map(files.map((name) => [name, fixed(name).map((specifier) => relative(SRC, resolve(join(SRC, name), "..", specifier)))]));
+    // What imports nothing that is left cannot be part of a circle.
+    for (let size = -1; size !== imports.size; ) {
+      size = imports.size;
+      for (const [name, targets] of [...imports]) if (!targets.some((target) => imports.has(target))) imports.delete(name);
+    }
+    expect([...imports.keys()]).toEqual([]);
+  });
+
   test("only the command line, the QEMU driver and file readers need Node", () => {
     const wrong = files.filter(
       (name) => !NODE_ONLY.some((pattern) => pattern.test(name)) && importsOf(name).some((specifier) => specifier.startsWith("node:")),

@@ -1,7 +1,7 @@
 /** The complete decision table of error delivery, cell by cell, and the document that shows it. */
 import { hexNumber, valueLabel } from "../layout/index.ts";
 import { type Delivery, decideDelivery, decideVirtualSError, judgeFirmware, judgeMonitor, type Situation } from "./delivery.ts";
-import { SET_EVENTS_RULES } from "./kvm.ts";
+import { SET_EVENTS_RULES } from "./kvm-events.ts";
 import { ASYNCHRONOUS_ERROR_TYPE } from "./registers.ts";
 import { serrorVerdict } from "./syndrome.ts";
 

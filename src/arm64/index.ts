@@ -4,6 +4,7 @@ export { asynchronousCells, type Cell, deliveryDocument, shortDecision, synchron
 export * from "./exception-entry.ts";
 export * from "./explain.ts";
 export * from "./kvm.ts";
+export * from "./kvm-events.ts";
 export * from "./kvm-layouts.ts";
 export * from "./registers.ts";
 export * from "./syndrome.ts";

@@ -7,11 +7,11 @@ import { enterException, type Injection, type Level, type TargetLevel } from "..
 import { buildEsr, decodeEsr, disrFromEsr, type Esr, encodeEsr, esrFromDisr, esrProblems, serrorVerdict } from "../arm64/syndrome.ts";
 import { hexNumber, UsageError } from "../layout/index.ts";
 import type { Hypervisor } from "./hypervisor.ts";
+import { FIRMWARE_WORDS, firmwareAction, type ProcessorErrorEvent } from "./language/arm64.ts";
 import type { Messenger } from "./messenger.ts";
 import { injectionData, injectionWords, type Processor } from "./processor.ts";
 import { recordOf } from "./record.ts";
 import type { Moment, SeaExitEvent } from "./schema.ts";
-import { FIRMWARE_WORDS, firmwareAction, type ProcessorErrorEvent } from "./schema-arm64.ts";
 import type { Stage } from "./stage.ts";
 import type { Lane } from "./timeline.ts";
 

@@ -1,12 +1,12 @@
 /** KVM and its monitor: calls, exits, and the virtual SErrors of guests. */
 import { decideVirtualSError, judgeMonitor } from "../arm64/delivery.ts";
 import type { Injection } from "../arm64/exception-entry.ts";
-import type { SetEventsResult } from "../arm64/kvm.ts";
+import type { SetEventsResult } from "../arm64/kvm-events.ts";
 import { encodeEsr, esrFromDisr } from "../arm64/syndrome.ts";
 import { hexNumber } from "../layout/index.ts";
+import { type KvmExitEvent, MONITOR_WORDS, type SetEventsEvent } from "./language/arm64.ts";
 import { CONTAINED, injectionData, injectionWords } from "./processor.ts";
 import type { Moment } from "./schema.ts";
-import { type KvmExitEvent, MONITOR_WORDS, type SetEventsEvent } from "./schema-arm64.ts";
 import type { Stage } from "./stage.ts";
 
 const ERRNO_NAMES: Readonly<Record<number, string>> = { 8: "ENOEXEC", 22: "EINVAL" };

@@ -7,8 +7,8 @@ import { buildVsesr, decodeEsr, encodeEsr } from "../arm64/syndrome.ts";
 import { type MachineCheckState, machineCheckState } from "../host/machine-check.ts";
 import type { ErrorAddress } from "../host/monitor.ts";
 import { decode, hexNumber } from "../layout/index.ts";
+import type { KvmChoice } from "./language/arm64.ts";
 import type { VcpuState } from "./schema.ts";
-import type { KvmChoice } from "./schema-arm64.ts";
 
 /** Where the vCPUs are when nothing else is said: a program, and the kernel that runs it. */
 const PC = { EL0: 0x0000_aaaa_c0de_1000n, EL1: 0xffff_8000_8010_2000n, EL2: 0xffff_8000_8020_3000n } as const;

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Registers } from "../../src/arm64/exception-entry.ts";
-import { type Events, type GuestFault, KvmMachine, type MachineOptions, SET_EVENTS_RULES, type VcpuOptions } from "../../src/arm64/kvm.ts";
+import { type GuestFault, KvmMachine, type MachineOptions, type VcpuOptions } from "../../src/arm64/kvm.ts";
+import { type Events, SET_EVENTS_RULES } from "../../src/arm64/kvm-events.ts";
 import {
   CAPABILITY,
   EXIT_REASON,

@@ -1,6 +1,8 @@
-/** Words for writing the JSON Schema of the scenario language. */
-import { NOTIFICATION } from "../acpi/notification.ts";
+/** Words for writing the JSON Schema of the scenario language, and its numbers. */
+import { NOTIFICATION } from "../../acpi/notification.ts";
 
+/** A number, or `"0x…"` for more than 32 bits. */
+export type Number64 = string | number;
 export type Schema = { readonly [key: string]: unknown };
 export const object = (description: string, properties: Readonly<Record<string, Schema>>, required: readonly string[] = []): Schema => ({
   type: "object",

@@ -1,9 +1,9 @@
 /** What the scenario language says of arm64: how a processor routes errors, and the events of its exceptions and of KVM. */
-import type { FirmwareAction, LastResort, MonitorAction, Situation } from "../arm64/delivery.ts";
-import { CAPABILITY, type Capability, EXIT_REASON, KVM_LAYOUTS, type KvmDialect } from "../arm64/kvm-layouts.ts";
-import { ASYNCHRONOUS_ERROR_TYPE } from "../arm64/registers.ts";
-import type { Number64, RecordContent, RecordEvent } from "./schema.ts";
-import { boolean, integer, number64, object, oneOf, type Schema } from "./schema-kit.ts";
+import type { FirmwareAction, LastResort, MonitorAction, Situation } from "../../arm64/delivery.ts";
+import { CAPABILITY, type Capability, EXIT_REASON, KVM_LAYOUTS, type KvmDialect } from "../../arm64/kvm-layouts.ts";
+import { ASYNCHRONOUS_ERROR_TYPE } from "../../arm64/registers.ts";
+import { boolean, integer, type Number64, number64, object, oneOf, type Schema } from "./kit.ts";
+import { content, type RecordContent, type RecordEvent } from "./records.ts";
 
 /** Where a processor's errors go. What is left out is clear; EL3 and EL2 are there unless said otherwise. */
 export interface RoutingChoice {
@@ -153,8 +153,8 @@ export const system: Readonly<Record<string, Schema>> = {
 };
 const thread: Schema = { type: "string", maxLength: 40, description: "Thread that makes the call; default: the vCPU's own, vcpu0 and so on" };
 
-/** The events of this file. @param content what a record says. */
-export const arm64Events = (content: Readonly<Record<string, Schema>>): Readonly<Record<string, Schema>> => ({
+/** The events of this file. */
+export const arm64Events: Readonly<Record<string, Schema>> = {
   processorError: object(
     "The physical processor notices an error: it is routed, delivered or deferred as the architecture has it",
     {
@@ -192,4 +192,4 @@ export const arm64Events = (content: Readonly<Record<string, Schema>>): Readonly
     ["kind"],
   ),
   monitorTries: oneOf("The monitor tries what it must not do", Object.keys(MONITOR_WORDS)),
-});
+};
