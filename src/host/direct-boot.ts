@@ -17,15 +17,15 @@ export interface DirectBootOptions {
   readonly ram: readonly Region[];
   /** Absent for a machine without error sources. */
   readonly errorSources?: readonly SourceDescription[];
-  /** Further tables by signature; the FADT gets the address of the DSDT, a BERT that of the boot errors. */
-  readonly tables: Readonly<Record<string, Uint8Array>>;
+  /** Further tables by signature, several of one as a list; the FADT gets the address of the DSDT, a BERT that of the boot errors. */
+  readonly tables: Readonly<Record<string, Uint8Array | readonly Uint8Array[]>>;
   /** The boot error region. */
   readonly bootErrors?: Uint8Array;
   /** Addresses of parts by name; what is not named is placed at the top of RAM below 4 GiB. */
   readonly placements?: ReadonlyMap<string, bigint>;
 }
 export interface PlacedPart {
-  /** Signature of a table, `RSDP`, `hardware errors` or `boot errors`. */
+  /** Signature of a table, with a number from the second of its kind on (`SSDT 2`), or `RSDP`, `hardware errors`, `boot errors`. */
   readonly name: string;
   readonly address: bigint;
   /** Bytes. */
@@ -51,15 +51,19 @@ interface Part {
 
 /**
  * Place everything and write it.
- * @throws UsageError for places that do not exist, EncodeError for sources that cannot be.
+ * @throws UsageError for places that do not exist and for tables there can be no second of, EncodeError for sources that cannot be.
  */
 export function placeDirectly({ memory, ram, errorSources, tables, bootErrors, placements = new Map() }: DirectBootOptions): DirectBoot {
   const parts = new Map<string, Part>();
   if (errorSources) for (const [name, part] of errorParts(errorSources)) parts.set(name, part);
   if (bootErrors) parts.set(BOOT_ERRORS, { size: bootErrors.length, bytes: () => bootErrors });
-  for (const [signature, bytes] of Object.entries(tables)) {
+  for (const [signature, given] of Object.entries(tables)) {
+    const several = given instanceof Uint8Array ? [given] : given;
+    if (several.length > 1 && ONLY_ONE.has(signature)) throw new UsageError(`${signature}: a machine has one of it, not ${several.length}`);
+    if (OWN.has(signature) || parts.has(signature)) throw new UsageError(`${signature}: this table is made here`);
     const pointers = (POINTERS[signature] ?? []).filter(({ to }) => parts.has(to) || to in tables);
-    parts.set(signature, { size: bytes.length, bytes: (addressOf) => linked(bytes, pointers, addressOf) });
+    for (const [i, bytes] of several.entries())
+      parts.set(i === 0 ? signature : `${signature} ${i + 1}`, { size: bytes.length, bytes: (addressOf) => linked(bytes, pointers, addressOf) });
   }
   const listed = [...parts.keys()].filter((name) => !UNLISTED.has(name));
   const xsdt = (addressOf: (name: string) => bigint) => {
@@ -74,7 +78,7 @@ export function placeDirectly({ memory, ram, errorSources, tables, bootErrors, p
   for (const [name, part] of parts) memory.write(addressOf(name), part.bytes(addressOf));
   return {
     rsdpAddress: addressOf("RSDP"),
-    ...(errorSources && { hestAddress: addressOf("HEST") }),
+    ...(parts.has("HEST") && { hestAddress: addressOf("HEST") }),
     parts: [...parts].map(([name, { size }]) => ({ name, address: addressOf(name), size })).sort((a, b) => (a.address < b.address ? -1 : 1)),
   };
 }
@@ -133,6 +137,10 @@ const POINTERS: Readonly<Record<string, readonly Pointer[]>> = {
   ],
   BERT: [{ offset: fieldOffset(Bert, "bootErrorRegion"), size: 8, to: BOOT_ERRORS }],
 };
+/** Tables that everything else is found from, or that others name. */
+const ONLY_ONE: ReadonlySet<string> = new Set([FADT_SIGNATURE, "DSDT", "FACS", "HEST", "BERT"]);
+/** What the monitor makes itself. */
+const OWN: ReadonlySet<string> = new Set(["RSDP", "XSDT"]);
 /** Parts the root table does not name. */
 const UNLISTED: ReadonlySet<string> = new Set([ERRORS, BOOT_ERRORS, "DSDT", "FACS"]);
 

@@ -55,6 +55,24 @@ test("nothing overlaps, everything is RAM, and what is named goes where it was n
   expect(osView(memory, rsdpAddress).problems).toEqual([]);
 });
 
+test("tables of one signature: each is placed and listed", () => {
+  const memory = new SparseMemory(RAM);
+  const secondary = [1, 2, 3].map((n) => buildTable("SSDT", { header: { revision: 2, oemTableId: `PART${n}` }, body: "00".repeat(n) }));
+  const placements = new Map([["SSDT 2", 0x4300_0000n]]);
+  const { rsdpAddress, parts } = placeDirectly({ memory, ram: RAM, errorSources: SOURCES, tables: { ...tables(), SSDT: secondary }, placements });
+  const view = osView(memory, rsdpAddress);
+  expect(view.problems).toEqual([]);
+  const found = view.tables.filter(({ signature }) => signature === "SSDT");
+  expect(found.map(({ bytes, checksumOk }) => [bytes.length, checksumOk])).toEqual([
+    [37, true],
+    [38, true],
+    [39, true],
+  ]);
+  expect(found[1]!.address).toBe(0x4300_0000n);
+  expect(new Set(found.map(({ address }) => address)).size).toBe(3);
+  expect(parts.map(({ name }) => name)).toEqual(expect.arrayContaining(["SSDT", "SSDT 2", "SSDT 3"]));
+});
+
 test("a machine without error sources has no HEST", () => {
   const memory = new SparseMemory(RAM);
   const booted = placeDirectly({ memory, ram: RAM, tables: tables() });
@@ -66,6 +84,9 @@ test.each([
   ["a place for what there is not", { placements: new Map([["etc/acpi/rsdp", 0x4100_0000n]]) }, "there is no etc/acpi/rsdp to place"],
   ["a place outside RAM", { placements: new Map([["RSDP", 0x1000n]]) }, "RSDP has no room at 0x1000"],
   ["two ids", { errorSources: [SOURCES[0], SOURCES[0]] }, "0 is the id of errorSources[0] already"],
+  ["a second DSDT", { tables: { ...tables(), DSDT: [tables().DSDT, tables().DSDT] } }, "DSDT: a machine has one of it, not 2"],
+  ["a HEST beside sources", { tables: { ...tables(), HEST: tables().DSDT } }, "HEST: this table is made here"],
+  ["a root table", { tables: { ...tables(), XSDT: tables().DSDT } }, "XSDT: this table is made here"],
   ["blocks larger than RAM", { errorSources: [{ ...SOURCES[0], blockLength: 0x2000_0000 }] }, "there is no room for hardware errors"],
 ])("%s is refused", (_, change, message) => {
   expect(() => placeDirectly({ memory: new SparseMemory(RAM), ram: RAM, errorSources: SOURCES, tables: tables(), ...change })).toThrow(message);
