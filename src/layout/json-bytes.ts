@@ -5,52 +5,14 @@
  * `parse`. The result is byte for byte what `JSON.stringify(toJson(layout, parse(layout, …)))` gives.
  */
 import { stepsOf, variantCase } from "./decode.ts";
+import { casesOf, type Found, numberAt, type Place, placeOf } from "./json-place.ts";
 import { compileFields, enclose, fieldsBytes, type Program, runProgram } from "./json-program.ts";
 import { isBlank, type Literal, literal, page, putHex, putLiteral, reserve } from "./json-text.ts";
-import {
-  type BitMember,
-  bitRange,
-  type ChoiceNode,
-  type FixedNode,
-  type ListNode,
-  type Names,
-  type Node,
-  numberOf,
-  type Ref,
-  type Root,
-  type VariantNode,
-} from "./layout.ts";
-import { guidText, memberOf, readWord } from "./values.ts";
+import type { FixedNode, ListNode, Node, Ref, Root, VariantNode } from "./layout.ts";
+import { guidText } from "./values.ts";
 
 // ---- plans: layouts with everything that can be looked up beforehand ----
 
-/** Where the number of an earlier field is found. A class, as all that the walk looks at: V8 is fastest with a single shape of object. */
-class Place {
-  readonly kind: "word" | "bits" | "guid";
-  /** Which step of the plan holds the field. */
-  readonly step: number;
-  /** Bytes from the start of that step. */
-  readonly offset: number;
-  readonly size: number;
-  readonly big: boolean;
-  /** For bits: the low bit and width. */
-  readonly low: number;
-  readonly width: number;
-  /** Values that have names. */
-  readonly names: Names | undefined;
-
-  constructor(step: number, offset: number, node: FixedNode, member: BitMember | undefined) {
-    const [low, width] = member === undefined ? [0, 0] : bitRange(member);
-    this.kind = node.kind === "guid" || node.kind === "bits" ? node.kind : "word";
-    this.step = step;
-    this.offset = offset;
-    this.size = node.size;
-    this.big = "order" in node && node.order === "big";
-    this.low = low;
-    this.width = width;
-    this.names = node.kind === "enum" ? node.names : typeof member === "object" && "names" in member ? member.names : undefined;
-  }
-}
 interface Amount {
   readonly place: Place;
   readonly ref: Ref;
@@ -133,7 +95,7 @@ export function jsonPlan(layout: { readonly kind: "struct" | "sequence" }): Plan
 }
 
 function stepsFor(root: Root): readonly Step[] {
-  const places = new Map<string, { step: number; offset: number; node: FixedNode }>();
+  const places = new Map<string, Found>();
   return stepsOf(root).map((step, i): Step => {
     if (!step.fixed) return stepFor(step.node, literal(`,${JSON.stringify(step.name)}:`), (ref) => placeOf(ref, places));
     const fields = Object.entries(step.fixed.fields);
@@ -178,7 +140,7 @@ function stepFor(node: Node, key: Literal, find: (ref: Ref) => Place): Step {
       return new Step("list", key, { amount: amount(node.count), ...partOf(node.item) });
     case "choice": {
       const on = find(node.on);
-      return new Step("choice", key, { on, cases: casesOf(node, on) });
+      return new Step("choice", key, { on, cases: casesOf(node, on, jsonPlan) });
     }
     case "window":
       return new Step("window", key, { amount: amount(node.length), item: stepFor(node.item, key, find) });
@@ -192,35 +154,6 @@ function stepFor(node: Node, key: Literal, find: (ref: Ref) => Place): Step {
 }
 const partOf = (node: ListNode["item"]): Pick<Step, "plan" | "variant"> =>
   node.kind === "variant" ? { plan: undefined, variant: node } : { plan: jsonPlan(node), variant: undefined };
-
-function casesOf(node: ChoiceNode, on: Place): ReadonlyMap<number | string, Plan> {
-  return new Map(
-    Object.entries(node.cases).map(([name, layout]): [number | string, Plan] => {
-      if (on.kind === "guid") return [name, jsonPlan(layout)];
-      const named = on.names?.[name];
-      // A single bit decodes to true or to nothing.
-      return [name === "true" ? 1 : named === undefined ? Number(name) : numberOf(named), jsonPlan(layout)];
-    }),
-  );
-}
-
-function placeOf(ref: Ref, places: ReadonlyMap<string, { step: number; offset: number; node: FixedNode }>): Place {
-  const [head, ...path] = ref.path.split(".");
-  const found = places.get(head!);
-  if (!found) throw new TypeError(`${ref.path} is not a fixed field`);
-  let { offset, node } = found;
-  while (node.kind === "struct" && path.length > 0) {
-    const wanted = path.shift()!;
-    for (const [name, field] of Object.entries(node.fields) as [string, FixedNode][]) {
-      if (name === wanted) {
-        node = field;
-        break;
-      }
-      offset += field.size;
-    }
-  }
-  return new Place(found.step, offset, node, node.kind === "bits" ? node.members[path[0]!] : undefined);
-}
 
 // ---- the walk ----
 
@@ -369,14 +302,8 @@ export class JsonWriter {
     return false;
   }
 
-  #number({ kind, step, offset, size, big, low, width }: Place, bases: readonly number[]): number {
-    const at = bases[step]! + offset;
-    if (kind === "word") return readWord(this.#b, at, size, big);
-    if (size < 8) return memberOf(readWord(this.#b, at, size, big) | 0, 0, low, width);
-    return memberOf(readWord(this.#b, at + (big ? 4 : 0), 4, big) | 0, readWord(this.#b, at + (big ? 0 : 4), 4, big) | 0, low, width);
-  }
   #amount({ place, ref }: Amount, frame: Frame): number {
-    return Math.max(0, Math.min(ref.most ?? Number.MAX_SAFE_INTEGER, this.#number(place, frame.bases) * ref.scale + ref.bias));
+    return Math.max(0, Math.min(ref.most ?? Number.MAX_SAFE_INTEGER, numberAt(place, this.#b, frame.bases) * ref.scale + ref.bias));
   }
   #raw(key: Literal, from: number, to: number): void {
     this.literal(key);
@@ -487,7 +414,7 @@ export class JsonWriter {
 
   #choice(step: Step, frame: Frame, at: number, end: number): number {
     const on = step.on!;
-    const plan = step.cases!.get(on.kind === "guid" ? guidText(this.#b, frame.bases[on.step]! + on.offset) : this.#number(on, frame.bases));
+    const plan = step.cases!.get(on.kind === "guid" ? guidText(this.#b, frame.bases[on.step]! + on.offset) : numberAt(on, this.#b, frame.bases));
     if (plan) {
       this.literal(step.key);
       this.#write(plan, at, end, true);
