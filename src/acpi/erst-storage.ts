@@ -18,11 +18,13 @@ export const ErstStoreSlot = struct("Record Identifier", 8, "QEMU docs/specs/acp
 
 export const REPLACEMENT_MAGIC = "apeiREDO";
 /**
- * Ends the unused bytes between the map and the first slot while the record before it, put aside at the end of the
- * map, replaces another. QEMU does not look there. Half a mark is no mark: the word of magic is stored last.
+ * Ends the unused bytes between the map and the first slot while a record that was put aside replaces another. QEMU
+ * does not look there. Half a mark is no mark: the word of magic is stored last.
  */
-export const ErstStoreReplacement = struct("ERST Storage Replacement", 16, "this project alone", () => ({
+export const ErstStoreReplacement = struct("ERST Storage Replacement", 24, "this project alone", () => ({
   slot: u32("Slot that gets the record"),
   length: u32("Bytes of the record"),
+  sum: hex(u32("FNV-1a of the record's bytes")),
+  reserved: reserved(4),
   magic: initially(text(8, "Always apeiREDO"), REPLACEMENT_MAGIC),
 }));

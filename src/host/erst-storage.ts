@@ -2,10 +2,18 @@
  * The store behind the ERST device, in the file format of QEMU (hw/acpi/erst.c): files written here are read there
  * and the other way round, and the same operations leave the same bytes. QEMU overwrites a record where it lies; here
  * the new one is put aside first, so that at every moment the old or the new one is whole in a store that opens again.
+ *
+ * It is put aside in a free slot, and in a full store in the bytes nobody uses: behind the map, behind the records of
+ * the other slots, behind both records in their own. Only where these together are fewer than the record has does a
+ * crash lose it, whole: it is absent then, and no other is touched. No order of writes avoids that. Some write of at
+ * most 8 bytes, the most that is whole or not there, must turn a file that gives back the old record into one that
+ * gives back the new one. Both files are the same but for those bytes, so the first holds the old record and, but for
+ * 8 bytes and the knowledge of where they go, the new one as well, beside all other records. Records may hold any
+ * bytes, so that takes as many unused bytes as the new record has, less those few; the mark takes 24.
  */
 import { ERST_STORE_MAGIC, ErstStoreHeader, ErstStoreReplacement, ErstStoreSlot, REPLACEMENT_MAGIC } from "../acpi/erst-storage.ts";
 import { RecordHeader } from "../cper/record.ts";
-import { decode, encode, fieldOffset, hexNumber, UsageError } from "../layout/index.ts";
+import { concatBytes, decode, encode, fieldOffset, hexNumber, UsageError } from "../layout/index.ts";
 import { toLittleEndian } from "../machine/memory.ts";
 
 /** Where the bytes are kept. Writes take effect in the order they are made; one is whole or not at all only up to 8 aligned bytes. */
@@ -49,7 +57,10 @@ const FILLER = 0xff;
 const COUNT = fieldOffset(ErstStoreHeader, "recordCount");
 const ID = fieldOffset(RecordHeader, "recordId");
 
+const LENGTH = fieldOffset(RecordHeader, "recordLength");
+
 const MAGIC = fieldOffset(ErstStoreReplacement, "magic");
+const MAGIC_SIZE = ErstStoreReplacement.size - MAGIC;
 
 const isPowerOfTwo = (number: number) => number > 0 && (number & (number - 1)) === 0;
 const isRecordSize = (number: number) => isPowerOfTwo(number) && number >= LEAST_RECORD_SIZE;
@@ -179,8 +190,9 @@ export class ErstStorage {
     const slot = this.#map.indexOf(UNSPECIFIED_ID, this.#first);
     return slot < 0 ? undefined : slot;
   }
-  #fill(slot: number, record: Uint8Array): void {
-    const bytes = new Uint8Array(this.recordSize).fill(FILLER);
+  /** @param own bytes at the end of the slot that stay as they are. */
+  #fill(slot: number, record: Uint8Array, own = 0): void {
+    const bytes = new Uint8Array(this.recordSize - own).fill(FILLER);
     bytes.set(record);
     this.#backend.write(slot * this.recordSize, bytes);
   }
@@ -193,43 +205,84 @@ export class ErstStorage {
     this.#backend.write(COUNT, toLittleEndian(BigInt(this.#count), 4));
   }
 
-  /** Replace a record, by way of a free slot or of the unused bytes behind the map. Both are left as they were found. */
+  /** Replace a record, by way of a free slot or, in a full store, of bytes nobody uses. All are left as they were found. */
   #overwrite(slot: number, record: Uint8Array, id: bigint): void {
-    const inPlace = () => {
-      this.#setMap(slot, UNSPECIFIED_ID);
-      this.#fill(slot, record);
-      this.#setMap(slot, id);
-    };
     const free = this.#freeSlot();
     if (free !== undefined) {
       const found = this.#backend.read(free * this.recordSize, this.recordSize);
       this.#fill(free, record);
       this.#setCount(this.#count + 1);
       this.#setMap(free, id);
-      inPlace();
+      this.#putInPlace(slot, record, id);
       this.#setMap(free, UNSPECIFIED_ID);
       this.#setCount(this.#count - 1);
       this.#backend.write(free * this.recordSize, found);
       return;
     }
-    const { start, mark } = this.#unused();
-    // In a full store a record longer than that is gone from the map until it is replaced: a crash loses it, whole.
-    if (start + record.length > mark) {
-      inPlace();
+    const spare = this.#spare(slot, record.length);
+    if (!spare || spare.own > this.recordSize - Math.max(record.length, this.#used(slot))) {
+      this.#putInPlace(slot, record, id);
       return;
     }
-    const found = this.#backend.read(start, mark + ErstStoreReplacement.size - start);
-    this.#backend.write(start, record);
-    const words = encode(ErstStoreReplacement, { slot, length: record.length, magic: REPLACEMENT_MAGIC });
+    const { mark, pieces, own } = spare;
+    const found = pieces.map(({ offset, length }) => this.#backend.read(offset, length));
+    let from = 0;
+    for (const { offset, length } of pieces) {
+      this.#backend.write(offset, record.subarray(from, from + length));
+      from += length;
+    }
+    const markFound = this.#backend.read(mark, ErstStoreReplacement.size);
+    const words = encode(ErstStoreReplacement, { slot, length: record.length, sum: sumOf(record), magic: REPLACEMENT_MAGIC });
     this.#backend.write(mark, words.subarray(0, MAGIC));
     this.#backend.write(mark + MAGIC, words.subarray(MAGIC));
-    inPlace();
-    this.#backend.write(mark + MAGIC, found.subarray(-MAGIC));
-    this.#backend.write(start, found);
+    this.#putInPlace(slot, record, id, own);
+    this.#backend.write(mark + MAGIC, markFound.subarray(MAGIC));
+    this.#backend.write(mark, markFound.subarray(0, MAGIC));
+    pieces.forEach(({ offset, length }, i) => {
+      this.#backend.write(offset, offset === this.#end(slot) - own ? new Uint8Array(length).fill(FILLER) : found[i]!);
+    });
   }
-  /** The bytes behind the map: where a record may be put aside, and where its mark goes. */
-  #unused(): { readonly start: number; readonly mark: number } {
-    return { start: this.#mapEnd, mark: this.#first * this.recordSize - ErstStoreReplacement.size };
+  /** @param own bytes at the end of the slot that stay as they are. */
+  #putInPlace(slot: number, record: Uint8Array, id: bigint, own = 0): void {
+    this.#setMap(slot, UNSPECIFIED_ID);
+    this.#fill(slot, record, own);
+    this.#setMap(slot, id);
+  }
+
+  /**
+   * Where in a full store a record may be put aside, in pieces: behind the map, behind the records of the other slots,
+   * and what is left of it at the end of the slot it is meant for. Nothing of this moves while the record is replaced.
+   * @returns undefined when there is no room for the mark.
+   */
+  #spare(slot: number, length: number): { readonly mark: number; readonly pieces: readonly Piece[]; readonly own: number } | undefined {
+    const mark = this.#first * this.recordSize - ErstStoreReplacement.size;
+    if (this.#mapEnd > mark) return undefined;
+    const pieces: Piece[] = [];
+    let left = length;
+    const take = (offset: number, room: number) => {
+      const size = Math.min(room, left);
+      if (size > 0) pieces.push({ offset, length: size });
+      left -= size;
+    };
+    take(this.#mapEnd, mark - this.#mapEnd);
+    for (let other = this.#first; other < this.#slots && left > 0; other++) {
+      if (other === slot) continue;
+      const used = this.#used(other);
+      take(other * this.recordSize + used, this.recordSize - used);
+    }
+    const own = left;
+    if (own > this.recordSize) return undefined;
+    take(this.#end(slot) - own, own);
+    return { mark, pieces, own };
+  }
+  /** Bytes of a slot that its record takes; all of it when its length makes no sense. */
+  #used(slot: number): number {
+    const length = viewOf(this.#backend.read(slot * this.recordSize + LENGTH, 4)).getUint32(0, true);
+    return length >= RecordHeader.size && length <= this.recordSize ? length : this.recordSize;
+  }
+  /** Offset behind a slot. */
+  #end(slot: number): number {
+    return (slot + 1) * this.recordSize;
   }
 
   /** What a crash between two writes can leave: a replacement that was not finished, one record in two slots, a wrong count. */
@@ -257,20 +310,41 @@ export class ErstStorage {
     return repairs;
   }
   #finishReplacement(): string[] {
-    const { start, mark } = this.#unused();
-    if (start > mark) return [];
-    const { slot, length, magic } = decode(ErstStoreReplacement, this.#backend.read(mark, ErstStoreReplacement.size));
-    if (magic !== REPLACEMENT_MAGIC || slot < this.#first || slot >= this.#slots || length < RecordHeader.size || start + length > mark) return [];
-    const record = this.#backend.read(start, length);
-    const id = viewOf(record).getBigUint64(ID, true);
-    this.#fill(slot, record);
-    this.#setMap(slot, id);
-    this.#backend.write(mark + MAGIC, new Uint8Array(MAGIC));
-    this.#backend.write(start, new Uint8Array(mark + MAGIC - start));
-    return [`record ${hexNumber(id)} was being replaced in slot ${slot}: that is finished`];
+    const mark = this.#first * this.recordSize - ErstStoreReplacement.size;
+    if (this.#mapEnd > mark) return [];
+    const { slot, length, sum, magic } = decode(ErstStoreReplacement, this.#backend.read(mark, ErstStoreReplacement.size));
+    if (magic !== REPLACEMENT_MAGIC || slot < this.#first || slot >= this.#slots || length < RecordHeader.size || length > this.recordSize) return [];
+    const spare = this.#spare(slot, length);
+    const record = spare ? concatBytes(spare.pieces.map(({ offset, length: size }) => this.#backend.read(offset, size))) : new Uint8Array();
+    const id = record.length > 0 && sumOf(record) === sum ? viewOf(record).getBigUint64(ID, true) : UNSPECIFIED_ID;
+    const repairs: string[] = [];
+    // A slot that has an identifier again has its record already, or somebody else has used it meanwhile.
+    if (spare && id !== UNSPECIFIED_ID && this.#map[slot] === UNSPECIFIED_ID) {
+      this.#fill(slot, record, spare.own);
+      this.#setMap(slot, id);
+      repairs.push(`record ${hexNumber(id)} was being replaced in slot ${slot}: that is finished`);
+    }
+    this.#backend.write(mark + MAGIC, new Uint8Array(MAGIC_SIZE));
+    this.#backend.write(mark, new Uint8Array(MAGIC));
+    for (const { offset, length: size } of id === UNSPECIFIED_ID ? [] : spare!.pieces)
+      this.#backend.write(offset, new Uint8Array(size).fill(offset < mark ? 0 : FILLER));
+    return repairs;
   }
 }
 
+/** Part of a record that is put aside. */
+interface Piece {
+  readonly offset: number;
+  /** Bytes. */
+  readonly length: number;
+}
+
+/** FNV-1a, 32 bits: tells a record that was put aside from whatever else may lie there. */
+function sumOf(bytes: Uint8Array): number {
+  let sum = 0x811c_9dc5;
+  for (const byte of bytes) sum = Math.imul(sum ^ byte, 0x0100_0193);
+  return sum >>> 0;
+}
 const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 /** Where in the file a slot's identifier is. */
 const mapOffset = (slot: number): number => ErstStoreHeader.size + slot * ErstStoreSlot.size;

@@ -38,6 +38,7 @@ const record = (id: bigint, bytes = 40, fill = 7): Uint8Array => {
   if (!made.has(key)) made.set(key, makeRecord(id, bytes, fill));
   return made.get(key)!;
 };
+const EMPTY_RECORD = record(1n, 0).length;
 const same = (a: Uint8Array | undefined, b: Uint8Array) => a !== undefined && Buffer.compare(a, b) === 0;
 
 lawsOf([["replacement", ErstStoreReplacement]]);
@@ -320,21 +321,64 @@ describe("a crash at any write", () => {
     new ErstStorage(new MemoryBackend(bytes)).write(replacement, 2n);
     expect(Buffer.compare(bytes, expected)).toBe(0);
   });
-  test("a full store and a record longer than the bytes behind the map: it is absent for a while, never torn", () => {
-    const long = record(2n, 3850, 9);
+  /** A full store of three records of these sizes, and what becomes of the second when it is replaced and power goes. */
+  const replaced = (sizes: readonly number[], size: number): readonly string[] => {
+    const ids = [1n, 2n, 3n];
+    const records = ids.map((id, i) => record(id, sizes[i]! - EMPTY_RECORD));
+    const fresh = record(2n, size - EMPTY_RECORD, 9);
+    const start = () => {
+      const backend = new MemoryBackend(emptyStore(4096 * 4, 4096));
+      const storage = new ErstStorage(backend);
+      for (const [i, id] of ids.entries()) storage.write(records[i]!, id);
+      return backend.bytes;
+    };
     const outcomes = new Set<string>();
     crashes(
-      () => filled([1n, 2n, 3n], 0),
-      (storage) => storage.write(long, 2n),
-      (bytes) => {
+      start,
+      (storage) => storage.write(fresh, 2n),
+      (bytes, done) => {
         const after = new ErstStorage(new MemoryBackend(bytes));
-        const found = recordOf(after, 2n, long.length);
-        outcomes.add(found === undefined ? "absent" : same(found, long) ? "new" : "old");
-        if (found && !same(found, long)) expect(same(found.subarray(0, record(2n).length), record(2n))).toBe(true);
-        expect(same(recordOf(after, 3n), record(3n))).toBe(true);
+        const found = recordOf(after, 2n, 4096);
+        outcomes.add(
+          found === undefined ? "absent" : same(found.subarray(0, size), fresh) ? "new" : same(found.subarray(0, sizes[1]), records[1]!) ? "old" : "torn",
+        );
+        for (const i of [0, 2]) expect(same(recordOf(after, ids[i]!, sizes[i]), records[i]!)).toBe(true);
+        if (!done) return;
+        const expected = start();
+        expected.fill(0xff, 2 * 4096, 3 * 4096);
+        expected.set(fresh, 2 * 4096);
+        expect(Buffer.compare(bytes, expected)).toBe(0);
       },
     );
-    expect(outcomes).toEqual(new Set(["old", "absent", "new"]));
+    return [...outcomes].sort();
+  };
+  const BEHIND_THE_MAP = 4096 - (24 + 4 * 8) - 24;
+  test.each([
+    ["behind the map", [4096, 4096, 4096], BEHIND_THE_MAP],
+    ["behind the map and behind another record", [4096, 4096, 4000], BEHIND_THE_MAP + 10],
+    ["behind the map and behind all others, to the last byte", [4090, 4096, 4070], BEHIND_THE_MAP + 32],
+    ["behind the map and at the end of its own slot", [4096, 200, 4096], 4096 - 40],
+    ["everywhere", [4095, 4000, 4095], BEHIND_THE_MAP + 2 + 38],
+  ])("a full store, and the new record is put aside %s: the old or the new one is there", (_, sizes, size) => {
+    expect(replaced(sizes, size)).toEqual(["new", "old"]);
+  });
+  test.each([
+    ["no slot has a byte left", [4096, 4096, 4096], 4096],
+    ["one byte too few", [4090, 4096, 4070], BEHIND_THE_MAP + 33],
+  ])("a full store in which %s: no order of writes could keep both, so it is absent for a while, never torn", (_, sizes, size) => {
+    expect(replaced(sizes, size)).toEqual(["absent", "new", "old"]);
+  });
+  test("a mark somebody else's writes have overtaken is taken away, and nothing more", () => {
+    const bytes = filled([1n, 2n, 3n], 0);
+    expect(() => new ErstStorage(new Failing(bytes, 4, 0)).write(replacement, 2n)).toThrow("power is gone");
+    expect(Buffer.from(bytes).includes("apeiREDO")).toBe(true);
+    // QEMU opens the store next and gives the slot that is free now to another record.
+    new ErstStorage(new MemoryBackend(bytes), { repair: false }).write(record(9n), 9n);
+    const again = new ErstStorage(new MemoryBackend(bytes));
+    expect(again.repairs).toEqual(["the header counted 4 records, the map has 3"]);
+    expect(again.ids).toEqual([1n, 9n, 3n]);
+    for (const id of again.ids) expect(same(recordOf(again, id), record(id))).toBe(true);
+    expect(Buffer.from(bytes).includes("apeiREDO")).toBe(false);
   });
   test("while a record is removed: it is there or not, the others are", () => {
     crashes(
