@@ -190,6 +190,24 @@ export function blockTotal(header: Uint8Array): number {
   return (raw !== 0 ? u32(header, RAW_OFFSET) + raw : HEADER + u32(header, DATA_LENGTH)) >>> 0;
 }
 
+/** Whether the lengths in a header contradict each other. */
+export function contradictsItself(header: Uint8Array): boolean {
+  const data = u32(header, DATA_LENGTH);
+  return (u32(header, RAW_LENGTH) !== 0 && u32(header, RAW_OFFSET) < HEADER + data) || (data !== 0 && data < ErrorDataEntryHeader.size);
+}
+
+const complaintOf = (text: string) => `[Firmware Warn]: GHES: ${text}`;
+/** What the driver says of a block whose entries do not end with its data. */
+export const UNREADABLE = complaintOf("Failed to read error status block!");
+
+/** Why the driver drops a block for its header alone; undefined when it goes on. @param most bytes it takes. */
+export function headerComplaint(header: Uint8Array, most: number): string | undefined {
+  const total = blockTotal(header);
+  if (total < HEADER) return complaintOf("Truncated error status block!");
+  if (total > most) return complaintOf("Invalid error status block length!");
+  return contradictsItself(header) ? complaintOf("Invalid CPER header!") : undefined;
+}
+
 /** Where each data entry of a block starts, and how long its header is; undefined when they do not end exactly with the data. */
 export function walkEntries(block: Uint8Array): { readonly at: number; readonly header: number; readonly length: number }[] | undefined {
   const end = HEADER + u32(block, DATA_LENGTH);
@@ -215,16 +233,13 @@ export function peek(spaces: RegisterSpaces, device: GhesDevice): Report {
   const header = spaces.memory.read(address, HEADER);
   if (u32(header, STATUS) === 0) return { found: "nothing", reason: "block status is zero" };
 
-  const rubbish = (message: string): Report => ({ found: "rubbish", address, message: `[Firmware Warn]: GHES: ${message}` });
+  const complaint = headerComplaint(header, device.blockLength);
+  if (complaint !== undefined) return { found: "rubbish", address, message: complaint };
   const total = blockTotal(header);
-  if (total < HEADER || total > device.blockLength) return rubbish("Invalid error status block length!");
-  const data = u32(header, DATA_LENGTH);
-  if ((u32(header, RAW_LENGTH) !== 0 && u32(header, RAW_OFFSET) < HEADER + data) || (data !== 0 && data < ErrorDataEntryHeader.size))
-    return rubbish("Invalid CPER header!");
   const block = spaces.memory.read(address, total);
   // The header is read a second time with the rest; what was checked is what is used.
   block.set(header);
-  if (HEADER + data > total || !walkEntries(block)) return rubbish("Failed to read error status block!");
+  if (HEADER + u32(header, DATA_LENGTH) > total || !walkEntries(block)) return { found: "rubbish", address, message: UNREADABLE };
   return { found: "record", address, block };
 }
 

@@ -103,6 +103,8 @@ const isFatal = (severity: Severity | undefined) => severity === "fatal" || type
 /** Levels of messages: those of a dying kernel, errors, warnings, information. */
 const LEVEL = { emergency: 0, error: 3, warning: 4, information: 6 } as const;
 const HED: readonly NotificationName[] = ["sci", "gpioSignal", "gsiv"];
+/** Whether a notification of one kind makes the kernel look at sources of the other. */
+export const areHeardAlike = (kind: NotificationName, other: NotificationName): boolean => kind === other || (HED.includes(kind) && HED.includes(other));
 
 /** What a kernel prints when a record is fatal. */
 export const PANIC_OVER_RECORD = "Kernel panic - not syncing: GHES: Fatal hardware error";
@@ -201,7 +203,7 @@ export class GuestKernel {
    */
   notify(kind: NotificationName, selector = 0, interrupted: Interrupted = { user: true, interruptsMasked: false }): Handling {
     const asked = this.devices.filter((device) => {
-      if (device.notification !== kind && !(HED.includes(kind) && HED.includes(device.notification))) return false;
+      if (!areHeardAlike(kind, device.notification)) return false;
       if (kind === "polled") return device.id === selector;
       return (kind !== "externalInterrupt" && kind !== "sdei") || device.source.notification.vector === selector;
     });

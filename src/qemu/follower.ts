@@ -1,11 +1,11 @@
 /** Follows records into a real guest: one is written, its notification raised, the guest watched, and its words compared. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { NotificationName } from "../acpi/notification.ts";
-import { ErrorStatusBlockHeader } from "../acpi/status-block.ts";
-import { blockTotal } from "../guest/ghes.ts";
-import { PANIC_OVER_RECORD } from "../guest/kernel.ts";
+import { type BLOCK_SEVERITY, ErrorStatusBlockHeader } from "../acpi/status-block.ts";
+import { blockTotal, headerComplaint } from "../guest/ghes.ts";
+import { areHeardAlike, PANIC_OVER_RECORD } from "../guest/kernel.ts";
 import { type AftermathOptions, linuxAftermath } from "../guest/report/aftermath.ts";
-import { linuxReport, QEMU_MEMORY_DEVICES } from "../guest/report/report.ts";
+import { linuxReport, QEMU_MEMORY_DEVICES, verdictOn } from "../guest/report/report.ts";
 import { ErrorSourceDevice } from "../host/error-source.ts";
 import type { MonitorPolicy } from "../host/monitor.ts";
 import type { Subject } from "../host/notification.ts";
@@ -17,6 +17,7 @@ import { sourcesBehind } from "../scenario/start.ts";
 import type { Lane } from "../scenario/timeline.ts";
 import { type Comparison, compareLines, isAftermath, isLastWord, isReport, type KernelName, memoryOf, plainLines } from "./kernel-log.ts";
 import type { RealMachine } from "./machine.ts";
+import { LONGEST_POLL } from "./not-for-real.ts";
 import { cannotRaise, notify } from "./notify.ts";
 import { guestTable, type Patience, writtenAddress } from "./session.ts";
 import type { LastWords } from "./store.ts";
@@ -73,9 +74,9 @@ const PANIC = 15_000;
 const DEATH = 15_000;
 export const PANICKED = /Kernel panic - not syncing/;
 
-/** Wait for the kernel's death. @param mark where in its output to begin. */
-export async function watchDeath(machine: RealMachine, mark: number, say: Say): Promise<void> {
-  await machine.poll(() => (PANICKED.test(machine.output.slice(mark)) ? true : undefined), PANIC);
+/** Wait for the kernel's death. @param mark where in its output to begin. @param later milliseconds until it can know. */
+export async function watchDeath(machine: RealMachine, mark: number, say: Say, later = 0): Promise<void> {
+  await machine.poll(() => (PANICKED.test(machine.output.slice(mark)) ? true : undefined), PANIC + later);
   const panicked = PANICKED.test(machine.output);
   // It stores its messages, then the machine ends.
   await Promise.race([machine.ended, sleep(panicked ? DEATH : SETTLE)]);
@@ -87,10 +88,25 @@ interface Written {
   readonly block: Uint8Array;
   readonly copied: Uint8Array;
 }
+/** A record whose fate is awaited. */
+interface Watched {
+  readonly source: number;
+  /** When it was written. */
+  readonly written: number;
+  /** Whether the guest should acknowledge it, or die over it. */
+  readonly answered: boolean;
+  readonly fatal: boolean;
+  /** Milliseconds until a timer looks. */
+  readonly interval: number;
+  /** How many of the kernel's lines are expected, and from where in its output on. */
+  readonly lines: number;
+  readonly mark: number;
+}
 /** A record the kernel has seen. */
 interface Seen {
   readonly at: number;
-  readonly corrected: boolean;
+  /** Its class: milder than recoverable. */
+  readonly mild: boolean;
   readonly bytes: string;
 }
 
@@ -187,14 +203,20 @@ export class RecordFollower {
     const { architecture } = this.#machine.platform;
     const { block, copied } = this.#written;
     const written = Date.now();
+    const free = this.#device.isFree(source) === true;
     const subject = this.subjects.find((candidate) => candidate.source === source);
     const blockLength = this.#blockLength(source);
-    const type = notification ?? subject?.type ?? "polled";
+    const own = subject?.type ?? "polled";
+    const type = notification ?? own;
+    const interval = own === "polled" ? (subject?.pollInterval ?? 0) : 0;
     const vector = subject?.vector ?? 0;
     const raised = await notify(this.#machine, type, vector);
     this.#say("controller", raised === undefined ? undefined : "guest", "raised", raised ?? cannotRaise(type, architecture)!, raised === undefined);
-    const neverPolled = type === "polled" && (subject?.pollInterval ?? 0) === 0;
-    const seen = raised !== undefined && !neverPolled && bound.has(source);
+    const told = own === "polled" ? interval > 0 && interval <= LONGEST_POLL : raised !== undefined && areHeardAlike(type, own);
+    const seen = told && bound.has(source);
+    // Nobody answers to what is empty; as long as it is, a source of version 1 is free.
+    const verdict = verdictOn(copied, blockLength);
+    const answered = verdict === "empty" ? free : seen;
     const predicted = seen
       ? linuxReport(copied, {
           version: kernel.version,
@@ -206,16 +228,21 @@ export class RecordFollower {
           ...(blockLength !== undefined && { blockLength }),
         })
       : [];
-    const after = seen ? linuxAftermath(copied, { version: kernel.version, architecture, notification: type, source, ...this.#surroundings }) : [];
-    const fatal = seen && isFatal(block);
+    const after = seen ? linuxAftermath(copied, { version: kernel.version, architecture, notification: own, source, ...this.#surroundings }) : [];
+    const fatal = seen && verdict === "record" && isFatal(copied);
     if (fatal) predicted.push(PANIC_OVER_RECORD);
-    const acknowledgedAfter = await this.#watch(source, written, seen, fatal, predicted.length + after.length, mark);
+    const acknowledgedAfter = await this.#watch({ source, written, answered, fatal, interval, lines: predicted.length + after.length, mark });
     const said = plainLines(this.#machine.output.slice(mark));
     const printed = said.filter(isLastWord);
     this.#reports += new Set(printed.flatMap((line) => /^\{([0-9]+)\}/.exec(line)?.[1] ?? [])).size;
-    if (seen) this.#copies.set(source, concatBytes([copied, this.#copies.get(source)?.subarray(copied.length) ?? NOTHING]));
+    if (seen) {
+      // Of what its header spoils no more is copied.
+      const bytes =
+        headerComplaint(copied, blockLength ?? copied.length) === undefined && verdict !== "empty" ? copied : copied.subarray(0, ErrorStatusBlockHeader.size);
+      this.#copies.set(source, concatBytes([bytes, this.#copies.get(source)?.subarray(bytes.length) ?? NOTHING]));
+    }
     // What no driver reads does not count for the kernel's limits.
-    if (seen) this.#seenBefore.push({ at: Date.now(), corrected: isCorrected(block), bytes: String(block) });
+    if (seen) this.#seenBefore.push({ at: Date.now(), mild: isMild(block), bytes: String(block) });
     const record: RealRecord = {
       title: `source ${source}, ${block.length} bytes`,
       source,
@@ -223,7 +250,7 @@ export class RecordFollower {
       // What it made of the record is said when it is done, in any order.
       lines: [...compareLines(predicted, printed), ...compareLines([...after].sort(), said.filter(isAftermath).sort())],
       // A kernel that dies over a record acknowledges nothing.
-      expectedToBeSeen: seen && !fatal,
+      expectedToBeSeen: answered && !fatal,
       ...(acknowledgedAfter !== undefined && !fatal && { acknowledgedAfter }),
     };
     return { record, ...(fatal && { lastWords: predicted.map((line) => `<0>${line}`) }) };
@@ -232,7 +259,7 @@ export class RecordFollower {
   /** Two reports of a class in five seconds are printed, and the same one not twice in ten: wait for the kernel's patience. */
   async #pace(block: Uint8Array): Promise<void> {
     const bytes = String(block);
-    const ofClass = this.#seenBefore.filter((before) => before.corrected === isCorrected(block));
+    const ofClass = this.#seenBefore.filter((before) => before.mild === isMild(block));
     const same = this.#seenBefore.findLast((before) => before.bytes === bytes);
     const until = Math.max(
       (ofClass.at(-RATE.reports)?.at ?? Number.NEGATIVE_INFINITY) + RATE.milliseconds,
@@ -243,13 +270,14 @@ export class RecordFollower {
     await sleep(until - Date.now());
   }
 
-  async #watch(source: number, written: number, seen: boolean, fatal: boolean, lines: number, mark: number): Promise<number | undefined> {
-    const { patience } = this.#options;
+  /** @returns milliseconds until it was acknowledged. */
+  async #watch({ source, written, answered, fatal, interval, lines, mark }: Watched): Promise<number | undefined> {
     if (fatal) {
-      await watchDeath(this.#machine, mark, this.#say);
+      await watchDeath(this.#machine, mark, this.#say, interval);
       return undefined;
     }
-    const limit = written + (seen ? patience.acknowledge : UNSEEN);
+    const patience = this.#options.patience.acknowledge + interval;
+    const limit = written + (answered ? patience : UNSEEN);
     let after: number | undefined;
     for (;;) {
       if (this.#device.isFree(source)) {
@@ -265,12 +293,12 @@ export class RecordFollower {
         "guest",
         undefined,
         "withheld",
-        `source ${source} is not acknowledged${seen ? ` within ${patience.acknowledge / 1000} s` : ", as predicted"}`,
-        seen,
+        `source ${source} is not acknowledged${answered ? ` within ${patience / 1000} s` : ", as predicted"}`,
+        answered,
       );
     await this.#machine.poll(
       () => (plainLines(this.#machine.output.slice(mark)).filter((line) => isReport(line) || isAftermath(line)).length >= lines ? true : undefined),
-      seen ? REPORT : 0,
+      answered ? REPORT : 0,
     );
     await sleep(SETTLE);
     return after;
@@ -281,11 +309,15 @@ export class RecordFollower {
   }
   /** As many bytes as a block says it has and its source has room for; its status the guest may have cleared already. */
   #asRead(block: Uint8Array, address: bigint, room: number): Uint8Array {
-    const length = block.length < ErrorStatusBlockHeader.size ? 0 : Math.min(blockTotal(block), room);
-    if (length <= block.length) return block;
-    const bytes = inMemory(() => this.#machine.memory.read(address, length));
-    bytes?.set(block);
-    return bytes ?? block;
+    // What is shorter than a header is read with what lies behind it.
+    const header = block.length < ErrorStatusBlockHeader.size ? this.#overlaid(block, address, ErrorStatusBlockHeader.size) : block;
+    const length = Math.min(blockTotal(header), room);
+    return length <= header.length ? header : this.#overlaid(block, address, length);
+  }
+  #overlaid(block: Uint8Array, address: bigint, length: number): Uint8Array {
+    const bytes = inMemory(() => this.#machine.memory.read(address, length)) ?? new Uint8Array(length);
+    bytes.set(block);
+    return bytes;
   }
 }
 
@@ -299,5 +331,7 @@ export function inMemory<T>(access: () => T): T | undefined {
   }
 }
 const severityOf = (block: Uint8Array) => (block.length >= ErrorStatusBlockHeader.size ? decode(ErrorStatusBlockHeader, block).errorSeverity : undefined);
-const isFatal = (block: Uint8Array): boolean => severityOf(block) === "fatal";
-const isCorrected = (block: Uint8Array): boolean => severityOf(block) === "corrected";
+const isMild = (block: Uint8Array): boolean => MILD.has(severityOf(block));
+const MILD: ReadonlySet<unknown> = new Set<keyof typeof BLOCK_SEVERITY>(["corrected", "none"]);
+/** A severity without a name is as bad as the worst. */
+const isFatal = (block: Uint8Array): boolean => !isMild(block) && severityOf(block) !== "recoverable";

@@ -20,6 +20,9 @@ const EVENTS: { readonly [K in keyof Moment]?: string } = {
   guest: OWN_BUSINESS,
   acknowledge: OWN_BUSINESS,
 };
+/** Milliseconds between the looks of a timer that is waited for. */
+export const LONGEST_POLL = 60_000;
+
 /** Why what is said of the machine makes no difference. */
 const MACHINE: { readonly [K in keyof MachineChoice]?: string } = {
   vcpus: "what a real processor masks is up to its kernel",
@@ -45,8 +48,12 @@ export function notForReal({ machine = {}, guest }: Scenario, { architecture, ti
   const members = (Object.keys(machine) as (keyof MachineChoice)[]).flatMap((name) =>
     MACHINE[name] === undefined ? [] : [`machine.${name}: ${MACHINE[name]}`],
   );
+  const slow = (machine.sources ?? []).flatMap(({ id, notification, pollInterval = 0 }) =>
+    notification === "polled" && pollInterval > LONGEST_POLL ? [`source ${id}: a timer that looks every ${pollInterval / 1000} s is not waited for`] : [],
+  );
   return [
     ...members,
+    ...slow,
     ...(machine.errorStore !== undefined && architecture !== "x86" ? [`machine.errorStore: QEMU gives only x86 machines an ERST, not that of ${title}`] : []),
     ...Object.keys(guest ?? {}).map((name) => `guest.${name}: ${OWN_BUSINESS}`),
   ];

@@ -56,6 +56,7 @@ describe("a block", () => {
   });
 
   const LENGTH = "[Firmware Warn]: GHES: Invalid error status block length!";
+  const SHORT = "[Firmware Warn]: GHES: Truncated error status block!";
   const HEADER = "[Firmware Warn]: GHES: Invalid CPER header!";
   const ENTRIES = "[Firmware Warn]: GHES: Failed to read error status block!";
   const TRUNCATED = (length: number) => `BERT: [Firmware Bug]: Truncated status block (length: ${length}).`;
@@ -64,7 +65,8 @@ describe("a block", () => {
     ["longer than its memory", { 12: 145 }, LENGTH, TRUNCATED(165)],
     ["with data that is no entry", { 12: 63 }, HEADER, INVALID],
     ["with raw data inside the entries", { 4: 163, 8: 1 }, HEADER, INVALID],
-    ["with raw data whose end wraps around", { 4: 0xffffffff, 8: 1 }, LENGTH, undefined],
+    ["with raw data whose end wraps around", { 4: 0xffffffff, 8: 1 }, SHORT, undefined],
+    ["with raw data whose end wraps around further", { 4: 0xfffffff0, 8: 0x20 }, SHORT, undefined],
     ["whose entry is too long", { 44: 81 }, ENTRIES, INVALID],
     ["whose entry is too short", { 44: 79 }, ENTRIES, INVALID],
   ])("%s is refused", (_, words, atRunTime, atBoot) => {

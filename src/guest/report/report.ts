@@ -4,9 +4,9 @@
  *
  * Bytes beyond those given read as zero, as memory behind a block usually does: lengths in a section may lead there.
  */
-import { BLOCK_SEVERITY, ErrorDataEntryHeader, ErrorDataEntryHeaderV3, ErrorStatusBlockHeader } from "../../acpi/status-block.ts";
+import { BLOCK_SEVERITY, ErrorDataEntryHeaderV3, ErrorStatusBlockHeader } from "../../acpi/status-block.ts";
 import { RecordHeader, SectionDescriptor } from "../../cper/record.ts";
-import { blockTotal, MOST_BLOCK_LENGTH, walkEntries } from "../ghes.ts";
+import { blockTotal, contradictsItself, headerComplaint, MOST_BLOCK_LENGTH, UNREADABLE, walkEntries } from "../ghes.ts";
 import type { MemoryDevice } from "./at-hand.ts";
 import { digits, Printer } from "./printer.ts";
 import { sectionPrinter } from "./sections.ts";
@@ -50,13 +50,6 @@ const BOOT_PRINT_LIMIT = 5;
 const isEmpty = (bytes: Uint8Array) => bytes.length < HEADER || headerOf(bytes).number("blockStatus") === 0;
 const headerOf = (bytes: Uint8Array) => new View(new Memory(bytes), ErrorStatusBlockHeader, 0);
 
-/** Whether the lengths in a header contradict each other. */
-function isBadHeader(bytes: Uint8Array): boolean {
-  const header = headerOf(bytes);
-  const data = header.number("dataLength");
-  if (data !== 0 && data < ErrorDataEntryHeader.size) return true;
-  return header.number("rawDataLength") !== 0 && header.number("rawDataOffset") < HEADER + data;
-}
 /** The data entries, when they are all there and end with the data. */
 const entriesOf = (bytes: Uint8Array) => (HEADER + headerOf(bytes).number("dataLength") <= bytes.length ? walkEntries(bytes) : undefined);
 
@@ -73,19 +66,23 @@ export function linuxReport(block: Uint8Array, options: LinuxReportOptions = {})
   return out.lines;
 }
 
+/** What the driver of an error source takes a block for. @param blockLength as in the options of a report. */
+export function verdictOn(block: Uint8Array, blockLength?: number): "empty" | "rubbish" | "record" {
+  if (isEmpty(block)) return "empty";
+  return runTimeComplaint(block, blockLength) === undefined ? "record" : "rubbish";
+}
+
 /** Why the driver of an error source drops a block. */
 function runTimeComplaint(block: Uint8Array, blockLength = block.length): string | undefined {
-  const total = blockTotal(block);
-  if (total < HEADER || total > Math.min(blockLength, block.length, MOST_BLOCK_LENGTH)) return "[Firmware Warn]: GHES: Invalid error status block length!";
-  if (isBadHeader(block)) return "[Firmware Warn]: GHES: Invalid CPER header!";
-  return entriesOf(block) ? undefined : "[Firmware Warn]: GHES: Failed to read error status block!";
+  const complaint = headerComplaint(block, Math.min(blockLength, block.length, MOST_BLOCK_LENGTH));
+  return complaint ?? (entriesOf(block) ? undefined : UNREADABLE);
 }
 
 /** Why the walk over a boot error region stops at a block. */
 function bootComplaint(rest: Uint8Array): string | undefined {
   const total = blockTotal(rest);
   if (total > rest.length) return `BERT: [Firmware Bug]: Truncated status block (length: ${total}).`;
-  return isBadHeader(rest) || !entriesOf(rest) ? "BERT: [Firmware Bug]: Invalid error record." : undefined;
+  return contradictsItself(rest) || !entriesOf(rest) ? "BERT: [Firmware Bug]: Invalid error record." : undefined;
 }
 
 /** What the kernel makes of a boot error region. */
