@@ -248,9 +248,7 @@ describe("who is asked", () => {
 
 describeShared("what real arm64 kernels did with a record", () => {
   const FOLDER = "guest/oracle/report";
-  const rows = (haveShared ? sharedText(FOLDER, "manifest.tsv") : "")
-    .split("\n")
-    .map((line) => line.split("\t"));
+  const rows = (haveShared ? sharedText(FOLDER, "manifest.tsv") : "").split("\n").map((line) => line.split("\t"));
   const names = rows.filter(([, kernel, , path]) => kernel === "7.2" && path === "GHES").map(([name]) => name!);
   const others = new Set(sharedNames(FOLDER, (name) => name.endsWith(".other")));
   test.each(names)("%s", (name) => {
