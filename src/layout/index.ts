@@ -6,6 +6,7 @@ export { DecodeError, EncodeError, type Finding, UsageError, within } from "./er
 export type { Format } from "./format.ts";
 export { fromJson, type Json, parseJson, toJson } from "./json.ts";
 export { JsonWriter, jsonPlan, type Plan } from "./json-bytes.ts";
+export { JsonReader, NameIndex, type ReadPlan, readPlan, Unusual } from "./json-read.ts";
 export { JsonSink, type Literal, literal, NoRoom } from "./json-text.ts";
 export * from "./layout.ts";
 export { type NameOf, referenceTable } from "./reference.ts";
