@@ -1,5 +1,20 @@
-/** Records straight from bytes to JSON text, for bulk decoding. */
-import { fieldOffset, guidBytes, type JsonWriter, jsonPlan, type Literal, literal, NoRoom, type Plan, type SectionRegistry } from "../layout/index.ts";
+/** Records straight from bytes to JSON text and back, for work in bulk. */
+import {
+  fieldOffset,
+  guidBytes,
+  type JsonReader,
+  type JsonWriter,
+  jsonPlan,
+  type Literal,
+  literal,
+  NameIndex,
+  NoRoom,
+  type Plan,
+  type ReadPlan,
+  readPlan,
+  type SectionRegistry,
+  Unusual,
+} from "../layout/index.ts";
 import { RecordHeader, SectionDescriptor } from "./record.ts";
 import { sectionTypes } from "./registry.ts";
 
@@ -123,6 +138,74 @@ export function recordWriter(
       if (!(error instanceof NoRoom)) throw error;
     }
     if (!done) writer.length = before;
+    return done;
+  };
+}
+
+const encoder = new TextEncoder();
+const KIND = encoder.encode(',"kind":');
+const BODY = encoder.encode(',"body":');
+const NEXT = encoder.encode(",");
+const END_OBJECT = encoder.encode("}");
+const END_LIST = encoder.encode("]");
+const READ_SECTIONS = encoder.encode(',"sections":[');
+const READ_DESCRIPTOR = encoder.encode('{"descriptor":');
+const READ_HEADER = readPlan(RecordHeader);
+const READ_SECTION_DESCRIPTOR = readPlan(SectionDescriptor);
+
+/**
+ * Make a function that reads the JSON of a record as `recordWriter` writes it: the bytes it puts behind those that a
+ * reader has made already are what `encodeRecord(cperFormat(registry).fromJson(…))` gives.
+ * @param opening stands in place of the first brace.
+ * @returns false for a text that has to be read the ordinary way; nothing is then put anywhere.
+ */
+export function recordReader(registry: SectionRegistry = sectionTypes, opening = "{"): (reader: JsonReader) => boolean {
+  const beginning = encoder.encode(`${opening}"header":`);
+  const kinds = new NameIndex<ReadPlan>([...registry].map((type) => [type.name, readPlan(type.layout)]));
+
+  /** Reads records whose sections follow each other; false for any other. */
+  const direct = (reader: JsonReader): boolean => {
+    const start = reader.end;
+    if (!reader.passes(beginning)) return false;
+    reader.struct(READ_HEADER);
+    if (reader.end !== start + RecordHeader.size || !reader.passes(READ_SECTIONS)) return false;
+    const view = new DataView(reader.bytes.buffer, reader.bytes.byteOffset + start);
+    const count = view.getUint16(SECTION_COUNT, true);
+    const bodies = RecordHeader.size + count * SectionDescriptor.size;
+    reader.room(bodies);
+    let body = bodies;
+    for (let i = 0; i < count; i++) {
+      if ((i > 0 && !reader.passes(NEXT)) || !reader.passes(READ_DESCRIPTOR)) return false;
+      const descriptor = RecordHeader.size + i * SectionDescriptor.size;
+      reader.end = start + descriptor;
+      reader.struct(READ_SECTION_DESCRIPTOR);
+      if (reader.end !== start + descriptor + SectionDescriptor.size) return false;
+      const known = reader.passes(KIND) ? reader.name(kinds) : undefined;
+      if (reader.passes(BODY)) {
+        if (view.getUint32(descriptor + SECTION_OFFSET, true) !== body) return false;
+        reader.end = start + body;
+        if (known) reader.struct(known);
+        else reader.digits();
+        body = reader.end - start;
+      } else if (known) return false;
+      if (!reader.passes(END_OBJECT)) return false;
+    }
+    reader.end = start + body;
+    return reader.passes(END_LIST) && reader.passes(END_OBJECT);
+  };
+
+  return (reader) => {
+    const { at, end } = reader;
+    let done = false;
+    try {
+      done = direct(reader);
+    } catch (error) {
+      if (!(error instanceof Unusual)) throw error;
+    }
+    if (!done) {
+      reader.at = at;
+      reader.end = end;
+    }
     return done;
   };
 }

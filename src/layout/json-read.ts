@@ -238,7 +238,7 @@ export class JsonReader {
     for (let code = text[to]!; code !== QUOTE; code = text[++to]!) if (!(code >= 0x20 && code < 0x7f) || code === BACKSLASH) giveUp();
     return to;
   }
-  /** A name, and what it stands for. @throws Unusual when it is not known */
+  /** Read a name; returns what it stands for. @throws Unusual when it is not known */
   name<T>(index: NameIndex<T>): T {
     const to = this.#closing();
     const value = index.find(this.text, this.at, to) ?? giveUp();
@@ -277,7 +277,7 @@ export class JsonReader {
       // Where bytes trail nothing is filled in; a field left out before another is no business of ours.
       if (filled) giveUp();
       this.end = given;
-      this.#digits();
+      this.digits();
     } else if (missing) giveUp();
     this.expect(CLOSE);
   }
@@ -315,7 +315,7 @@ export class JsonReader {
       case "bytes":
       case "reserved": {
         const before = this.end;
-        this.#digits();
+        this.digits();
         if (this.end - before !== value.size) giveUp();
         break;
       }
@@ -331,7 +331,7 @@ export class JsonReader {
         break;
       case "choice": {
         if (this.text[this.at] === QUOTE) {
-          this.#digits();
+          this.digits();
           break;
         }
         const on = value.on!;
@@ -344,7 +344,7 @@ export class JsonReader {
         break;
       case "blob":
       case "padding":
-        this.#digits();
+        this.digits();
         break;
       default:
         giveUp();
@@ -489,8 +489,8 @@ export class JsonReader {
     this.end = end + 16;
   }
 
-  /** A string of hex digits, two for each byte. */
-  #digits(): void {
+  /** Read a string of hex digits, two for each byte. @throws Unusual */
+  digits(): void {
     this.expect(QUOTE);
     const { text, bytes } = this;
     let { at, end } = this;
