@@ -54,7 +54,8 @@ const jsonCell = (column: Column, cell: Cell): string =>
         ? JSON.stringify(cell)
         : String(cell);
 
-const OPENING = '{"format":"cper",';
+/** How the line of a record begins, instead of with a brace. */
+export const RECORD_OPENING = '{"format":"cper",';
 /** Bytes of lines put together before they go to the sink: few enough to stay in a processor's first cache. */
 const GATHERED = 1 << 14;
 
@@ -74,7 +75,7 @@ export function batchConverter(options: BatchOptions, registry: SectionRegistry)
   const columns = columnsOf(options);
   const writer = new JsonWriter();
   const format = cperFormat(registry);
-  const write = recordWriter(registry, OPENING, "\n");
+  const write = recordWriter(registry, RECORD_OPENING, "\n");
   const gathered = (sink: JsonSink) => {
     sink.append(writer.text());
     writer.begin();
@@ -122,7 +123,7 @@ export function batchConverter(options: BatchOptions, registry: SectionRegistry)
         if (writer.length === 0) writer.begin(sink.at);
         if (!write(writer, at, end)) {
           gathered(sink);
-          sink.json(`${OPENING}${JSON.stringify(format.toJson(format.parse(bytes.subarray(at, end), []))).slice(1)}\n`);
+          sink.json(`${RECORD_OPENING}${JSON.stringify(format.toJson(format.parse(bytes.subarray(at, end), []))).slice(1)}\n`);
         }
       }
     }

@@ -1,9 +1,7 @@
 /** `decode --ndjson` and its relatives: streams of records to lines or Parquet, in this thread or in several. */
 import { type Batch, Batcher, type BatchOptions, type BatchResult, batchConverter, csvHeader } from "../bulk/batch.ts";
-import { encodeLine } from "../bulk/lines.ts";
-import type { Documents } from "../input/document.ts";
-import { EncodeError, hexNumber, UsageError } from "../layout/index.ts";
-import { openSource, readSome } from "./bulk-input.ts";
+import { hexNumber, UsageError } from "../layout/index.ts";
+import { openSource } from "./bulk-input.ts";
 import { linesTo, Parquet, type Target } from "./bulk-output.ts";
 import { Converter, type ThreadOptions } from "./bulk-threads.ts";
 import { EXIT, type Io } from "./io.ts";
@@ -141,60 +139,4 @@ export async function decodeBulk(files: readonly string[], options: BulkOptions,
   const skipped = total.records - total.kept;
   io.stderr.write(`${total.records} records${skipped > 0 ? `, ${skipped} of them filtered out` : ""}, ${total.problems} problems\n`);
   return total.problems > 0 ? EXIT.findings : EXIT.fine;
-}
-
-/** Bytes gathered before they are written. */
-const FLUSH = 1 << 20;
-
-/**
- * Encode lines of NDJSON, in order, to a file or to standard output.
- * @throws UsageError naming the file and line that cannot be encoded; nothing is then left under the name in `out`.
- */
-export async function encodeBulk(files: readonly string[], documents: Documents, out: string | undefined, io: Io): Promise<number> {
-  if (out === undefined && io.stdout.isTTY) throw new UsageError("standard output is a terminal: name a file with --out");
-  const target = linesTo(out, io);
-  const buffer = new Uint8Array(FLUSH);
-  let pending: Uint8Array[] = [];
-  let size = 0;
-  const flush = async () => {
-    await target.write({ bytes: Buffer.concat(pending), records: 0, kept: 0, problems: [] });
-    pending = [];
-    size = 0;
-  };
-  let done = false;
-  try {
-    for (const file of files) {
-      const decoder = new TextDecoder();
-      let rest = "";
-      let number = 0;
-      const take = (line: string) => {
-        number++;
-        try {
-          const bytes = encodeLine(line, documents);
-          pending.push(bytes);
-          size += bytes.length;
-        } catch (error) {
-          if (error instanceof EncodeError || error instanceof UsageError) throw new UsageError(`${file} line ${number}: ${error.message}`);
-          throw error;
-        }
-      };
-      const source = await openSource(file, io, true);
-      try {
-        for (let length = await readSome(source, buffer); length > 0; length = await readSome(source, buffer)) {
-          const lines = (rest + decoder.decode(buffer.subarray(0, length), { stream: true })).split("\n");
-          rest = lines.pop()!;
-          for (const line of lines) take(line);
-          if (size >= FLUSH) await flush();
-        }
-      } finally {
-        source.close();
-      }
-      take(rest + decoder.decode());
-    }
-    await flush();
-    done = true;
-  } finally {
-    await target.close(done);
-  }
-  return EXIT.fine;
 }

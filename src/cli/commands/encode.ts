@@ -17,7 +17,7 @@ export const command: Command = {
     const file = args["file"] as string;
     const out = args["out"] as string | undefined;
     const documents = documentsOf(await registryWith((args["sections"] as string[] | undefined) ?? [], io));
-    if (args["ndjson"]) return (await import("../bulk-files.ts")).encodeBulk([file], documents, out, io);
+    if (args["ndjson"]) return (await import("../bulk-encode.ts")).encodeBulk([file], documents, out, io);
     const json = parseJson(new TextDecoder().decode(await readInput(file, io)), file);
     const problem = await checkDocument(json, documents);
     if (problem !== undefined) throw new UsageError(`${file}: ${problem}`);
