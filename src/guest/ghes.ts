@@ -224,14 +224,20 @@ export function walkEntries(block: Uint8Array): { readonly at: number; readonly 
   return at === end ? out : undefined;
 }
 
-/** Look at a source's block without touching it. */
+/**
+ * Look at a source's block without touching it.
+ *
+ * The status is loaded first and by itself, because the loads behind an aligned word come after it (acquire): whoever
+ * sees the status finds everything that was stored before it. Linux copies the status with the rest of the header, by
+ * loads that arm64 may do in any order, and only what it loads after the header comes after it (`docs/memory-order.md`).
+ */
 export function peek(spaces: RegisterSpaces, device: GhesDevice): Report {
   // The pointer register is read anew every time: it may name another block than before.
   const address = readRegister(spaces, device.source.errorStatusAddress);
   if (address === undefined) return { found: "nothing", reason: "the status address register cannot be read" };
   if (address === 0n) return { found: "nothing", reason: "the pointer to the status block is zero" };
+  if (spaces.memory.readWord(address + BigInt(STATUS), 4) === 0n) return { found: "nothing", reason: "block status is zero" };
   const header = spaces.memory.read(address, HEADER);
-  if (u32(header, STATUS) === 0) return { found: "nothing", reason: "block status is zero" };
 
   const complaint = headerComplaint(header, device.blockLength);
   if (complaint !== undefined) return { found: "rubbish", address, message: complaint };

@@ -1,8 +1,9 @@
+import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { acknowledge, peek, take } from "../../src/guest/ghes.ts";
 import type { Locate, RecordingPolicy } from "../../src/host/error-source.ts";
 import { type AccessSize, type GuestMemory, toLittleEndian } from "../../src/machine/memory.ts";
-import { CASES, QUEUE, run, type Setup, type Take } from "./protocol.ts";
+import { CASES, LOAD_ORDERS, memoryOrderDocument, QUEUE, run, type Setup, type Take, takeAsLinux } from "./protocol.ts";
 
 /** Buffer the stores of an activity and let them out in another order. */
 const reordered =
@@ -57,6 +58,28 @@ describe("a host whose stores become visible out of order, as on arm64", () => {
   test("the acknowledgement taken back without a barrier: the release of the status makes up for it", () =>
     expect(weakly({ hostMemory: plain((size) => size === 8), errors: [0, 0, 0] })).toBe("nothing"));
   test("neither has one", () => expect(weakly({ hostMemory: plain(() => true) })).not.toBe("nothing"));
+});
+
+describe("a guest whose loads are done out of order, as on arm64", () => {
+  test.each(LOAD_ORDERS)("$guest; it looks $looks: $finds", ({ setup, finds, errors }) => {
+    // In words of 8 bytes, as the kernel copies, and with three errors: the long check.
+    const { violation, stuck } = run({ chunk: finds === "nothing" ? 16 : 8, ...setup, early: true, errors: errors.slice(0, 2) });
+    expect(violation ?? (stuck ? "stuck" : "nothing")).toBe(finds);
+  });
+  test.each(CASES)("%s: acquiring the status is enough, with the host's stores out of order too", (_name, setup) => {
+    const { violation, stuck } = run({ ...setup, early: true, weak: true, chunk: 64 });
+    expect(violation ?? (stuck ? "stuck" : "nothing")).toBe("nothing");
+  });
+  test("records of different lengths under one status", () =>
+    expect(run({ early: true, chunk: 16, errors: [0, 0, 0], sizes: [8, 24, 16] })).toMatchObject({ violation: undefined, stuck: false }));
+  test("where loads stay in order Linux's order is right: it takes this model to find the fault", () =>
+    expect(run({ take: takeAsLinux({ afterHeader: true, afterBlock: true }), chunk: 16, errors: [1, 0], bells: "shared" })).toMatchObject({
+      violation: undefined,
+      stuck: false,
+    }));
+  test("what guests need is written down (vitest -u writes it)", async () => {
+    await expect(memoryOrderDocument()).toMatchFileSnapshot(fileURLToPath(new URL("../../docs/memory-order.md", import.meta.url)));
+  });
 });
 
 describe("what the exploration finds when the order is wrong", () => {
