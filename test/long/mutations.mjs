@@ -1,6 +1,7 @@
 /**
  * Random and mutated inputs of every section and wrapping: bytes → decode → JSON text → encode must give the same
- * bytes; words, trees and byte maps must not fail; no input may take a second, and memory must stay bounded.
+ * bytes; the direct ways from bytes to text and back must agree with the ordinary ones, on mutated text too; words,
+ * trees and byte maps must not fail; no input may take a second, and memory must stay bounded.
  *
  *   node test/long/mutations.mjs [--count 1000000] [--seed 1] [--jobs 1]
  *
@@ -11,7 +12,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
+import { recordReader, recordWriter } from "../../dist/cper/record-json.js";
 import { Dice, documentsOf, generateBytes, leavesOf } from "../../dist/index.js";
+import { EncodeError, encode, fromJson, JsonReader, JsonWriter, jsonPlan, NoRoom, parse, readPlan, toJson, Unusual } from "../../dist/layout/index.js";
 
 const LONGEST_MILLISECONDS = 1000;
 const MOST_MEMORY = 700 * 1024 * 1024;
@@ -115,15 +118,114 @@ function inputOf(seed, index) {
     if (dice.chance(0.5)) bytes = mutate(bytes, dice);
   }
   const options = dice.chance(0.1) ? { as: dice.pick(formats) } : dice.chance(0.1) ? { section: dice.pick(types).name } : {};
-  return { bytes, options };
+  return { bytes, options, dice };
 }
 
 // ---- one run ----
 
 const isSame = (a, b) => a.length === b.length && Buffer.compare(a, b) === 0;
 
+const writeRecord = recordWriter(documents.registry);
+const readRecord = recordReader(documents.registry);
+const writer = new JsonWriter();
+const reader = new JsonReader();
+reader.bytes = new Uint8Array(1 << 20);
+
+/** The text that `write` puts directly; undefined when it leaves that to the ordinary way. */
+function writtenDirectly(bytes, write) {
+  writer.input = bytes;
+  writer.begin();
+  try {
+    return write() === false ? undefined : Buffer.from(writer.text()).toString();
+  } catch (error) {
+    if (error instanceof NoRoom) return undefined;
+    throw error;
+  }
+}
+/** The bytes that `read` makes of text directly; undefined when it leaves that to the ordinary way. */
+function readDirectly(text, read) {
+  reader.text = Buffer.from(`${text}\n`);
+  reader.at = 0;
+  reader.end = 0;
+  try {
+    return read() === false || reader.at !== reader.text.length - 1 ? undefined : reader.bytes.slice(0, reader.end);
+  } catch (error) {
+    if (error instanceof Unusual) return undefined;
+    throw error;
+  }
+}
+/** Characters that JSON and our spelling of values are fond of. */
+const LETTERS = [...'{}[]",:\\0123456789abcdefx-tru.eE \u00e9\u0000'];
+function mutateText(text, dice) {
+  let out = text;
+  for (let i = dice.below(4); i >= 0; i--) {
+    const at = dice.below(out.length);
+    const kept = dice.below(4) === 0 ? at : at + 1 + dice.below(dice.below(8) === 0 ? 40 : 2);
+    const moved = dice.below(out.length);
+    out = out.slice(0, at) + (dice.chance(0.2) ? out.slice(moved, moved + dice.below(60)) : dice.chance(0.7) ? dice.pick(LETTERS) : "") + out.slice(kept);
+  }
+  return out;
+}
+
+/**
+ * Hold the direct ways to the ordinary ones. @param ordinary from bytes to a value for JSON. @param back from that value
+ * to bytes.
+ */
+function agree(bytes, { write, read, ordinary, back }, dice) {
+  const text = JSON.stringify(ordinary(bytes));
+  const direct = writtenDirectly(bytes, write);
+  if (direct !== undefined && direct !== text) throw new Error(`written directly: ${direct}\nby way of values: ${text}`);
+  const again = readDirectly(text, read);
+  if (again && !isSame(again, bytes)) throw new Error(`read directly: ${hexOf(again)}\nof ${text}`);
+  counts.written += direct === undefined ? 0 : 1;
+  counts.read += again ? 1 : 0;
+  for (let i = 0; i < 3; i++) {
+    const odd = mutateText(text, dice);
+    const found = readDirectly(odd, read);
+    if (!found) continue;
+    counts.odd++;
+    let expected;
+    try {
+      expected = back(JSON.parse(odd));
+    } catch (error) {
+      if (!(error instanceof EncodeError) && !(error instanceof SyntaxError)) throw error;
+    }
+    if (!expected || !isSame(expected, found)) throw new Error(`read directly: ${hexOf(found)}\nby way of values: ${expected && hexOf(expected)}\nof ${odd}`);
+  }
+}
+const counts = { written: 0, read: 0, odd: 0 };
+
+/** The direct ways with a body that may be anything, and with every record in a document. */
+function checkDirect(bytes, document, dice) {
+  const { layout } = dice.pick(types);
+  agree(
+    bytes.subarray(0, 4000),
+    {
+      write: () => writer.write(jsonPlan(layout), 0, Math.min(bytes.length, 4000)),
+      read: () => reader.struct(readPlan(layout)),
+      ordinary: (body) => toJson(layout, parse(layout, body)),
+      back: (json) => encode(layout, fromJson(layout, json)),
+    },
+    dice,
+  );
+  for (const { format, value } of leavesOf(document)) {
+    if (format.name !== "cper") continue;
+    const record = format.encode(value);
+    agree(
+      record,
+      {
+        write: () => writeRecord(writer, 0, record.length),
+        read: () => readRecord(reader),
+        ordinary: (all) => format.toJson(format.parse(all, [])),
+        back: (json) => format.encode(format.fromJson(json)),
+      },
+      dice,
+    );
+  }
+}
+
 /** @returns the format of the input. @throws when a law is broken. */
-function check({ bytes, options }) {
+function check({ bytes, options, dice }) {
   const document = documents.read(bytes, options);
   const text = JSON.stringify(documents.toJson(document));
   if (!isSame(documents.encode(JSON.parse(text)), bytes)) throw new Error("encode does not give the same bytes");
@@ -136,6 +238,7 @@ function check({ bytes, options }) {
   if (at !== bytes.length) throw new Error(`the byte map ends at 0x${at.toString(16)} of 0x${bytes.length.toString(16)}`);
   if (/undefined|\[object/.test(format.summary(value))) throw new Error(`summary: ${format.summary(value)}`);
   format.tree(value);
+  checkDirect(bytes, document, dice);
   return [format.name, ...[...leavesOf(document)].map((leaf) => leaf.format.name)];
 }
 
@@ -157,7 +260,7 @@ function work({ seed, from, to, step }) {
     if (took > slowest) slowest = took;
     if (took > LONGEST_MILLISECONDS) parentPort.postMessage({ failed: `input ${index} took ${took.toFixed(0)} ms` });
   }
-  parentPort.postMessage({ done: true, seen, slowest });
+  parentPort.postMessage({ done: true, seen, slowest, counts });
 }
 
 async function main() {
@@ -167,6 +270,7 @@ async function main() {
   const [count, seed, jobs] = [values.count, values.seed, values.jobs].map(Number);
   const start = performance.now();
   const total = {};
+  const direct = {};
   let failures = 0;
   let slowest = 0;
   let memory = 0;
@@ -193,6 +297,7 @@ async function main() {
           if (message.failed && failures++ < 10) console.error(message.failed);
           if (message.done) {
             slowest = Math.max(slowest, message.slowest);
+            for (const [name, times] of Object.entries(message.counts)) direct[name] = (direct[name] ?? 0) + times;
             for (const [name, times] of Object.entries(message.seen)) total[name] = (total[name] ?? 0) + times;
             clearInterval(watch);
             resolve();
@@ -215,6 +320,7 @@ async function main() {
       .map(([name, times]) => `${name} ${times}`)
       .join(", "),
   );
+  console.log(`directly: ${direct.written} written, ${direct.read} read, ${direct.odd} read of mutated text`);
   process.exitCode = failures > 0 ? 1 : 0;
 }
 
