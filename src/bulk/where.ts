@@ -33,47 +33,44 @@ const SECTION_TYPE = fieldOffset(SectionDescriptor, "sectionType");
 /** The fields a condition may name. */
 const WHERE_FIELDS = ["severity", "section", "time", "address", "creator", "notification", "record-id"] as const;
 
-type Operator = "=" | "!=" | "<" | "<=" | ">" | ">=";
+type Operator = "=" | "<" | "<=" | ">" | ">=";
 const compare = (operator: Operator, order: number): boolean =>
-  operator === "="
-    ? order === 0
-    : operator === "!="
-      ? order !== 0
-      : operator === "<"
-        ? order < 0
-        : operator === "<="
-          ? order <= 0
-          : operator === ">"
-            ? order > 0
-            : order >= 0;
+  operator === "=" ? order === 0 : operator === "<" ? order < 0 : operator === "<=" ? order <= 0 : operator === ">" ? order > 0 : order >= 0;
 
-function eachSection(view: DataView, start: number, end: number, body: (descriptor: number, from: number, to: number) => boolean): boolean {
-  const count = view.getUint16(start + SECTION_COUNT, true);
-  for (let i = 0, descriptor = start + RecordHeader.size; i < count && descriptor + SectionDescriptor.size <= end; i++, descriptor += SectionDescriptor.size) {
+/** Whether `body` holds for any section; its body is empty where a decoder sees none. */
+function anySection(view: DataView, start: number, end: number, body: (descriptor: number, from: number, to: number) => boolean): boolean {
+  const fit = Math.floor((end - start - RecordHeader.size) / SectionDescriptor.size);
+  const count = Math.min(fit, view.getUint16(start + SECTION_COUNT, true));
+  const bodies = start + RecordHeader.size + count * SectionDescriptor.size;
+  for (let i = 0, descriptor = start + RecordHeader.size; i < count; i++, descriptor += SectionDescriptor.size) {
     const from = start + view.getUint32(descriptor + SECTION_OFFSET, true);
-    if (body(descriptor, Math.min(from, end), Math.min(end, from + view.getUint32(descriptor + SECTION_LENGTH, true)))) return true;
+    const to = Math.min(end, from + view.getUint32(descriptor + SECTION_LENGTH, true));
+    if (from < bodies || from >= to ? body(descriptor, end, end) : body(descriptor, from, to)) return true;
   }
   return false;
 }
 
-const wholeNumber = (text: string, what: string): bigint => {
-  const value = parseNumber(text);
-  if (value === undefined) throw new UsageError(`${what}: ${text} is not a number`);
+const wholeNumber = (text: string, what: string, otherwise = "not a number"): bigint => {
+  const value = parseNumber(text.trim());
+  if (value === undefined) throw new UsageError(`${what}: ${JSON.stringify(text)} is ${otherwise}`);
   if (value >= 1n << 64n) throw new UsageError(`${what}: ${text} has more than 64 bits`);
   return value;
 };
 
-/** `low..high` inclusive, or one comparison. */
+/** Numbers and ranges `low..high`, both ends included, or one comparison. */
 function numberTest(operator: Operator, text: string, what: string): (value: bigint) => boolean {
-  const [low, high] = text.split("..");
-  if (high === undefined) {
+  if (operator !== "=") {
+    if (text.includes("..")) throw new UsageError(`${what}: a range goes with = or !=`);
     const bound = wholeNumber(text, what);
     return (value) => compare(operator, value < bound ? -1 : value > bound ? 1 : 0);
   }
-  if (operator !== "=" && operator !== "!=") throw new UsageError(`${what}: a range goes with = or !=`);
-  const from = wholeNumber(low!, what);
-  const to = wholeNumber(high, what);
-  return (value) => (value >= from && value <= to) === (operator === "=");
+  const ranges = text.split("|").map((word) => {
+    const [, low = word, high = low] = /^(.*?)\.\.(.*)$/.exec(word) ?? [];
+    const range = [wholeNumber(low, what), wholeNumber(high, what)] as const;
+    if (range[0] > range[1]) throw new UsageError(`${what}: ${word} ends before it begins`);
+    return range;
+  });
+  return (value) => ranges.some(([low, high]) => value >= low && value <= high);
 }
 
 /** Where a section type keeps its physical address, when that is at a fixed place; else its bodies are parsed. */
@@ -91,63 +88,68 @@ function addressReader(type: SectionType): (input: Uint8Array, view: DataView, f
   return (input, _view, from, to) => physicalAddresses(parse(type.layout as Layout<unknown, "required", { readonly kind: "struct" }>, input, from, to));
 }
 
+const DATE = /^\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01])(T([01]\d|2[0-3])(:[0-5]\d(:[0-5]\d)?)?)?)?)?$/;
+
 function condition(field: (typeof WHERE_FIELDS)[number], operator: Operator, text: string, registry: SectionRegistry): Condition {
-  const onlyEquals = () => {
-    if (operator !== "=" && operator !== "!=") throw new UsageError(`--where ${field}: only = and != make sense`);
-  };
   const what = `--where ${field}`;
+  const alternatives = <T>(meaning: (word: string) => T): T[] => {
+    if (operator !== "=") throw new UsageError(`${what}: only = and != make sense`);
+    return text.split("|").map((word) => meaning(word.trim()));
+  };
   switch (field) {
     case "severity": {
-      onlyEquals();
-      const wanted = text.split("|").map((word) => {
-        const known = (SEVERITY as Record<string, number>)[word];
-        return known ?? Number(wholeNumber(word, `${what} (one of ${Object.keys(SEVERITY).join(", ")})`));
+      const wanted = alternatives((word) => {
+        const known = Object.hasOwn(SEVERITY, word) ? (SEVERITY as Record<string, number>)[word] : undefined;
+        return known ?? Number(wholeNumber(word, what, `none of ${Object.keys(SEVERITY).join(", ")}, nor a number`));
       });
-      return (_input, view, start) => wanted.includes(view.getUint32(start + HEADER_SEVERITY, true)) === (operator === "=");
+      return (_input, view, start) => wanted.includes(view.getUint32(start + HEADER_SEVERITY, true));
     }
     case "section": {
-      onlyEquals();
-      const wanted = new Set(
-        text.split("|").flatMap((word) => {
-          const guids = registry.byName(word)?.guids ?? (guidBytes(word) ? [word.toLowerCase()] : undefined);
-          if (!guids) throw new UsageError(`${what}: ${word} is neither a section type nor a GUID`);
-          return guids;
-        }),
-      );
+      const guids = new Set<string>();
+      const types = new Set<SectionType | undefined>();
+      for (const word of alternatives((one) => one)) {
+        const type = registry.byName(word);
+        if (type) types.add(type);
+        else if (guidBytes(word)) guids.add(word.toLowerCase());
+        else throw new UsageError(`${what}: ${JSON.stringify(word)} is neither a section type nor a GUID`);
+      }
       return (input, view, start, end) =>
-        eachSection(view, start, end, (descriptor) => wanted.has(guidText(input, descriptor + SECTION_TYPE))) === (operator === "=");
+        anySection(view, start, end, (descriptor, from, to) => {
+          const guid = guidText(input, descriptor + SECTION_TYPE);
+          return guids.has(guid) || types.has(registry.byGuid(guid, to - from));
+        });
     }
     case "time": {
-      if (!/^\d{4}(-\d\d(-\d\d(T\d\d(:\d\d(:\d\d)?)?)?)?)?$/.test(text))
-        throw new UsageError(`${what}: ${text} is not a date such as 2024-05-31 or 2024-05-31T12:00:00`);
+      const bounds = operator === "=" ? alternatives((word) => word) : [text];
+      for (const bound of bounds) if (!DATE.test(bound)) throw new UsageError(`${what}: ${bound} is not a date such as 2024-05-31 or 2024-05-31T12:00:00`);
       return (input, _view, start) => {
         const time = timestampText(input, start + TIMESTAMP);
         if (time === "none" || time.startsWith("raw")) return false;
         // Compared as far as the bound is given: `<=2024-05` includes all of May.
-        const shown = time.slice(0, text.length);
-        return compare(operator, shown < text ? -1 : shown > text ? 1 : 0);
+        return bounds.some((bound) => {
+          const shown = time.slice(0, bound.length);
+          return compare(operator, shown < bound ? -1 : shown > bound ? 1 : 0);
+        });
       };
     }
     case "address": {
       const test = numberTest(operator, text, what);
-      const readers = new Map([...registry].flatMap((type) => type.guids.map((guid) => [guid, addressReader(type)] as const)));
+      const readers = new Map([...registry].map((type) => [type, addressReader(type)] as const));
       return (input, view, start, end) =>
-        eachSection(
-          view,
-          start,
-          end,
-          (descriptor, from, to) =>
-            readers
-              .get(guidText(input, descriptor + SECTION_TYPE))?.(input, view, from, to)
-              .some(test) ?? false,
-        );
+        anySection(view, start, end, (descriptor, from, to) => {
+          const type = registry.byGuid(guidText(input, descriptor + SECTION_TYPE), to - from);
+          return type ? readers.get(type)!(input, view, from, to).some(test) : false;
+        });
     }
     case "creator":
     case "notification": {
-      onlyEquals();
-      if (!guidBytes(text)) throw new UsageError(`${what}: ${text} is not a GUID`);
-      const wanted = text.toLowerCase();
-      return (input, _view, start) => (guidText(input, start + GUID_FIELDS[field]) === wanted) === (operator === "=");
+      const wanted = new Set(
+        alternatives((word) => {
+          if (!guidBytes(word)) throw new UsageError(`${what}: ${word} is not a GUID`);
+          return word.toLowerCase();
+        }),
+      );
+      return (input, _view, start) => wanted.has(guidText(input, start + GUID_FIELDS[field]));
     }
     case "record-id": {
       const test = numberTest(operator, text, what);
@@ -158,7 +160,8 @@ function condition(field: (typeof WHERE_FIELDS)[number], operator: Operator, tex
 
 /**
  * Compile `--where` expressions; a record must meet all of them. Each is FIELD OPERATOR VALUE, such as
- * `severity=fatal|recoverable`, `section=platformMemory`, `time>=2024-05-31`, `address=0x1000..0x1fff`.
+ * `severity=fatal|recoverable`, `section=platformMemory`, `time>=2024-05-31`, `address=0x1000..0x1fff`; what does not
+ * meet `=` meets `!=`.
  * @throws UsageError for what cannot be understood.
  */
 export function compileWhere(expressions: readonly string[], registry: SectionRegistry): Condition | undefined {
@@ -167,7 +170,10 @@ export function compileWhere(expressions: readonly string[], registry: SectionRe
     const match = /^\s*([a-z-]+)\s*(!=|<=|>=|=|<|>)\s*(.+?)\s*$/.exec(expression);
     const field = WHERE_FIELDS.find((name) => name === match?.[1]);
     if (!match || !field) throw new UsageError(`--where ${expression}: write FIELD=VALUE with one of ${WHERE_FIELDS.join(", ")} and =, !=, <, <=, > or >=`);
-    return condition(field, match[2] as Operator, match[3]!, registry);
+    const value = match[3]!;
+    if (match[2] !== "!=") return condition(field, match[2] as Operator, value, registry);
+    const equal = condition(field, "=", value, registry);
+    return (...record: Parameters<Condition>) => !equal(...record);
   });
   return (input, view, start, end) => all.every((one) => one(input, view, start, end));
 }

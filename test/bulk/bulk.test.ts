@@ -127,6 +127,16 @@ describe("conditions", () => {
     ["notification=2DCE8BB1-BDD7-450E-B9AD-9CF4EBD4F890", true],
     ["record-id=0x1122334455667788", true],
     ["record-id=1..5", false],
+    // Alternatives, and what `!=` means: exactly what `=` does not let through.
+    ["section=pcie | platformMemory", true],
+    ["time=2018|2019-07", true],
+    ["time!=2018|2019-07", false],
+    ["address=1|0x8000000012345000|2..5", true],
+    ["address!=0x8000000012345000", false],
+    ["address!=0x8000000012345001", true],
+    ["record-id=1..5|0x1122334455667788", true],
+    ["creator=00000000-0000-0000-0000-000000000000|bdcf07c4-89b7-4b18-b3c4-1f732cb57131", true],
+    ["notification!=bdcf07c4-89b7-4b18-b3c4-1f732cb57131", true],
   ])("%s is %s", (expression, expected) => {
     expect(compileWhere([expression], sectionTypes)!(RECORD, view, 0, RECORD.length)).toBe(expected);
   });
@@ -143,6 +153,15 @@ describe("conditions", () => {
     "creator=x",
     "severity>1",
     "address<1..2",
+    "address=1..2..3",
+    "address=2..1",
+    "address=1|",
+    "time=2019-13",
+    "time=2019-07-05T24",
+    "time>2018|2019",
+    "creator<bdcf07c4-89b7-4b18-b3c4-1f732cb57131",
+    "section=toString",
+    "severity=toString",
     "address=0x10000000000000000",
   ])("%s is refused", (expression) => {
     expect(() => compileWhere([expression], sectionTypes)).toThrow("--where");

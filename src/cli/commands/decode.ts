@@ -58,6 +58,13 @@ function offsetOf(text: string | undefined): number | undefined {
   return offset;
 }
 
+/** More threads than any machine has use for. */
+const MOST_JOBS = 256;
+function jobsOf(jobs: number): number {
+  if (!Number.isInteger(jobs) || jobs < 1 || jobs > MOST_JOBS) throw new UsageError(`--jobs: ${jobs} is no number of threads from 1 to ${MOST_JOBS}`);
+  return jobs;
+}
+
 async function inBulk(format: Bulk, files: readonly string[], args: Args, io: Io): Promise<number> {
   const { decodeBulk } = await import("../bulk-files.ts");
   const list = (name: string) => (args[name] as string[] | undefined)?.flatMap((words) => words.split(","));
@@ -67,7 +74,7 @@ async function inBulk(format: Bulk, files: readonly string[], args: Args, io: Io
       format,
       select: list("select"),
       where: args["where"] as string[] | undefined,
-      jobs: args["jobs"] as number,
+      jobs: jobsOf(args["jobs"] as number),
       strict: args["strict"] === true,
       from: offsetOf(args["from"] as string | undefined),
       sections: (args["sections"] as string[] | undefined) ?? [],
