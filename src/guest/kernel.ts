@@ -21,72 +21,26 @@ import { type OsTable, osView } from "../firmware/os-view.ts";
 import { hexNumber, parse } from "../layout/index.ts";
 import type { GuestMemory } from "../machine/memory.ts";
 import { OpenBus } from "../machine/open-bus.ts";
-import { acknowledge, acknowledgement, clearStatus, type GhesDevice, type GhesPlatform, NMI_LIKE, peek, probe, type Report } from "./ghes.ts";
+import { acknowledge, acknowledgement, clearStatus, type GhesDevice, NMI_LIKE, peek, probe, type Report } from "./ghes.ts";
 import { readHest } from "./hest.ts";
 import type { KernelMessage } from "./pstore.ts";
 import { recoveryOf } from "./recovery.ts";
 import type { RegisterSpaces } from "./registers.ts";
 import { unhandledProcessorError } from "./report/aftermath.ts";
 import { bootErrors, linuxReport } from "./report/report.ts";
+import {
+  type Death,
+  type GuestEvent,
+  type GuestStep,
+  type Handling,
+  type Interrupted,
+  type KernelOptions,
+  LEVEL,
+  NOTHING_HANDLED,
+  type SystemModel,
+} from "./steps.ts";
 
-export type GuestStep =
-  | "boot"
-  | "bootErrors"
-  | "message"
-  | "probe"
-  | "notified"
-  | "read"
-  | "decoded"
-  | "cleared"
-  | "acknowledged"
-  | "withheld"
-  | "duplicate"
-  | "isolated"
-  | "offlined"
-  | "recovery"
-  | "logged"
-  | "killed"
-  | "claimed"
-  | "panic"
-  | "fault";
-
-export interface GuestEvent {
-  readonly step: GuestStep;
-  /** One sentence for people. */
-  readonly text: string;
-  readonly source?: number;
-  readonly address?: bigint;
-  readonly block?: Uint8Array;
-}
-
-export interface KernelOptions extends GhesPlatform {
-  /** Milliseconds since the machine started. */
-  readonly clock: () => number;
-  readonly report: (event: GuestEvent) => void;
-  /** A guest that reads but never acknowledges is one that ignores or does not know version 2. */
-  readonly acknowledges?: () => boolean;
-  /** Called with the store of an acknowledgement after the register was read; default: it is made at once. */
-  readonly dwell?: (store: () => void) => void;
-  /** The kernel dies: now its last words are stored, where there is a store. @param why as records of messages begin. */
-  readonly died?: (why: Death) => void;
-}
-export type Death = "Panic" | "Oops";
-
-/** The processor state a notification interrupts. */
-export interface Interrupted {
-  /** Whether it ran a user program: only then does the abort handler ask firmware for records. */
-  readonly user: boolean;
-  readonly interruptsMasked: boolean;
-}
-
-/** One handled notification. `finish` does what remains when the handler's work is over. */
-export interface Handling {
-  /** Sources that had a whole record. */
-  readonly records: number;
-  /** SEA: whether the abort is explained; the kernel goes on instead of dying. */
-  readonly claimed: boolean;
-  finish(): void;
-}
+export type { Death, GuestEvent, GuestStep, Handling, Interrupted, KernelOptions } from "./steps.ts";
 
 const CACHED_REPORTS = 4;
 const CACHE_MILLISECONDS = 10_000;
@@ -100,8 +54,6 @@ const format = statusBlockFormat(sectionTypes);
 type Severity = keyof typeof BLOCK_SEVERITY | number;
 /** Anything the kernel has no word for is as bad as it gets. */
 const isFatal = (severity: Severity | undefined) => severity === "fatal" || typeof severity === "number";
-/** Levels of messages: those of a dying kernel, errors, warnings, information. */
-const LEVEL = { emergency: 0, error: 3, warning: 4, information: 6 } as const;
 const HED: readonly NotificationName[] = ["sci", "gpioSignal", "gsiv"];
 /** Whether a notification of one kind makes the kernel look at sources of the other. */
 export const areHeardAlike = (kind: NotificationName, other: NotificationName): boolean => kind === other || (HED.includes(kind) && HED.includes(other));
@@ -110,7 +62,7 @@ export const areHeardAlike = (kind: NotificationName, other: NotificationName): 
 export const PANIC_OVER_RECORD = "Kernel panic - not syncing: GHES: Fatal hardware error";
 
 /** A guest's Linux from the moment it has found its tables: probes sources, takes reports, acknowledges, isolates pages (Linux ghes.c behaviour). */
-export class GuestKernel {
+export class GuestKernel implements SystemModel {
   readonly devices: GhesDevice[] = [];
   /** Page frame numbers taken out of use. */
   readonly isolatedPages = new Set<bigint>();
@@ -208,7 +160,7 @@ export class GuestKernel {
       return (kind !== "externalInterrupt" && kind !== "sdei") || device.source.notification.vector === selector;
     });
     if (kind === "sea" && !interrupted.user) return this.#unexplained("the kernel itself was interrupted: firmware is not asked", interrupted);
-    const handlings = asked.map((device) => this.#guarded(() => this.#look(device, NMI_LIKE.has(device.notification))) ?? nothing);
+    const handlings = asked.map((device) => this.#guarded(() => this.#look(device, NMI_LIKE.has(device.notification))) ?? NOTHING_HANDLED);
     const records = handlings.reduce((sum, handling) => sum + handling.records, 0);
     const finish = () => {
       for (const handling of handlings) this.#guarded(() => handling.finish());
@@ -235,6 +187,14 @@ export class GuestKernel {
   /** A machine check arrived (Linux arch/x86 mce behaviour). */
   machineCheck(address: bigint, required: boolean): void {
     const page = address >> PAGE_SHIFT;
+    if (this.#options.memoryFailure === false) {
+      // Without it no machine check is one that can be recovered from.
+      if (required) {
+        this.#say("panic", "Kernel panic - not syncing: Fatal machine check (Action required: unknown MCACOD)");
+        this.#die("Panic");
+      } else this.#say("message", `Uncorrected memory error in page ${hexNumber(page)} ignored`);
+      return;
+    }
     this.isolatedPages.add(page);
     this.#say(
       "isolated",
@@ -261,7 +221,7 @@ export class GuestKernel {
       this.#say("panic", `Internal error: synchronous external abort (${why}): the kernel dies`);
       this.#die("Oops");
     }
-    return nothing;
+    return NOTHING_HANDLED;
   }
 
   /** Look at one source, as an interrupt or timer handler or in NMI-like context. */
@@ -269,18 +229,18 @@ export class GuestKernel {
     // The kernel works on one report of a source at a time and looks again when told meanwhile.
     if (this.#busy.has(device.id)) {
       this.#again.add(device.id);
-      return nothing;
+      return NOTHING_HANDLED;
     }
     if (device.fixedBlock !== undefined && nmiLike && device.fixedBlock !== 0n && this.#spaces.memory.readWord(device.fixedBlock, 4) === 0n) {
       this.#say("read", `source ${device.id}: nothing pending at ${hexNumber(device.fixedBlock)}`, { source: device.id });
-      return nothing;
+      return NOTHING_HANDLED;
     }
     const report = peek(this.#spaces, device);
-    if (report.found === "nothing") return nothing;
+    if (report.found === "nothing") return NOTHING_HANDLED;
     if (report.found === "rubbish") {
       this.#say("message", report.message, { source: device.id, address: report.address });
       this.#release(device, report);
-      return nothing;
+      return NOTHING_HANDLED;
     }
     const block = parseErrorStatusBlock(report.block, sectionTypes);
     this.#say("read", `source ${device.id}: reads a record of ${report.block.length} bytes at ${hexNumber(report.address)}`, {
@@ -393,6 +353,10 @@ export class GuestKernel {
   #memoryFailure(device: GhesDevice, address: bigint, severe: boolean, entry: ErrorDataEntry): boolean {
     const source = device.id;
     const page = address >> PAGE_SHIFT;
+    if (this.#options.memoryFailure === false) {
+      this.#say("logged", `source ${source}: this kernel was built without memory failure handling: page ${hexNumber(page)} stays in use`, { source, address });
+      return false;
+    }
     if (entry.header.errorSeverity === "corrected" && entry.header.flags?.errorThresholdExceeded) {
       this.isolatedPages.add(page);
       this.#say("offlined", `source ${source}: page ${hexNumber(page)} is moved away and taken out of use`, { source, address });
@@ -463,5 +427,3 @@ function isSame(a: Uint8Array, b: Uint8Array): boolean {
   while (i < a.length && a[i] === b[i]) i++;
   return i === a.length && i === b.length;
 }
-
-const nothing: Handling = { records: 0, claimed: false, finish: () => {} };
