@@ -7,7 +7,7 @@ import { inflate } from "../cper/inflate.ts";
 import { RecordHeader, SectionDescriptor } from "../cper/record.ts";
 import { buildRecord } from "../cper/record-codec.ts";
 import { LinuxCompressedMessages, LinuxMachineCheck, LinuxMessages, linuxPstoreSections } from "../cper/sections/linux-pstore.ts";
-import { parse, type SectionBody, type SectionType } from "../layout/index.ts";
+import { parse, type SectionBody, type SectionType, timestampText } from "../layout/index.ts";
 import type { ErstDriver } from "./erst.ts";
 import type { KernelVersion } from "./report/words.ts";
 
@@ -91,12 +91,19 @@ export const recordOfFile = (name: string): bigint | undefined => {
   return found ? BigInt(found[1]!) : undefined;
 };
 
+/** Linux stores a count of seconds where others have a date. */
+function secondsBytes(seconds: number): Uint8Array {
+  const bytes = new Uint8Array(RecordHeader.fields.timestamp.size);
+  new DataView(bytes.buffer).setUint32(0, seconds, true);
+  return bytes;
+}
+
 /** The header of a record the kernel stores. @param seconds since 1970 when it was stored. */
 export const pstoreHeader = (id: bigint, seconds?: number) =>
   ({
     revision: 0x0100,
     severity: "fatal",
-    ...(seconds !== undefined && { timestamp: `${new Date(seconds * 1000).toISOString().slice(0, 19)} seconds` }),
+    ...(seconds !== undefined && { timestamp: timestampText(secondsBytes(seconds)) }),
     creatorId: LINUX_PSTORE,
     notificationType: MACHINE_CHECK,
     recordId: id,

@@ -5,7 +5,7 @@ import { blockTotal } from "../guest/ghes.ts";
 import { bootErrors, QEMU_MEMORY_DEVICES } from "../guest/report/report.ts";
 import type { KernelVersion } from "../guest/report/words.ts";
 import { hexNumber, parse } from "../layout/index.ts";
-import { type Comparison, compareLines, isBootLine, plainLines } from "./kernel-log.ts";
+import { type Comparison, compareLines, isBootLine, likely, plainLines, shown } from "./kernel-log.ts";
 import type { RealMachine } from "./machine.ts";
 import { guestTable } from "./session.ts";
 
@@ -13,9 +13,10 @@ import { guestTable } from "./session.ts";
 export function compareBootErrors(machine: RealMachine, region: Uint8Array, version: KernelVersion): Comparison[] {
   const { architecture } = machine.platform;
   const { lines, left } = bootErrors(region, { version, architecture, memoryDevices: QEMU_MEMORY_DEVICES });
+  const predicted = shown(lines);
   const said: Comparison = {
     title: "What the kernel says about the errors of the boot before",
-    lines: compareLines(lines, plainLines(machine.output).filter(isBootLine)),
+    lines: compareLines(predicted, plainLines(machine.output).filter(likely(isBootLine, predicted))),
   };
   const table = guestTable(machine, "BERT");
   if (!table) return [said, { title: "The boot error table", lines: [{ kind: "missing", text: "ACPI: BERT" }] }];

@@ -15,10 +15,10 @@ import { sourcesFor } from "../scenario/machine.ts";
 import type { Scenario } from "../scenario/schema.ts";
 import { sourcesBehind } from "../scenario/start.ts";
 import type { Lane } from "../scenario/timeline.ts";
-import { type Comparison, compareLines, isAftermath, isLastWord, isReport, type KernelName, memoryOf, plainLines } from "./kernel-log.ts";
+import { type Comparison, compareLines, isAftermath, isLastWord, isReport, type KernelName, likely, memoryOf, plainLines, shown } from "./kernel-log.ts";
 import type { RealMachine } from "./machine.ts";
 import { LONGEST_POLL } from "./not-for-real.ts";
-import { cannotRaise, notify } from "./notify.ts";
+import { notify } from "./notify.ts";
 import { guestTable, type Patience, writtenAddress } from "./session.ts";
 import type { LastWords } from "./store.ts";
 
@@ -98,8 +98,8 @@ interface Watched {
   readonly fatal: boolean;
   /** Milliseconds until a timer looks. */
   readonly interval: number;
-  /** How many of the kernel's lines are expected, and from where in its output on. */
-  readonly lines: number;
+  /** The kernel's lines, and where in its output they should be. */
+  readonly expected: readonly string[];
   readonly mark: number;
 }
 /** A record the kernel has seen. */
@@ -211,13 +211,13 @@ export class RecordFollower {
     const interval = own === "polled" ? (subject?.pollInterval ?? 0) : 0;
     const vector = subject?.vector ?? 0;
     const raised = await notify(this.#machine, type, vector);
-    this.#say("controller", raised === undefined ? undefined : "guest", "raised", raised ?? cannotRaise(type, architecture)!, raised === undefined);
-    const told = own === "polled" ? interval > 0 && interval <= LONGEST_POLL : raised !== undefined && areHeardAlike(type, own);
+    this.#say("controller", raised.done ? "guest" : undefined, "raised", raised.words, !raised.done);
+    const told = own === "polled" ? interval > 0 && interval <= LONGEST_POLL : raised.done && areHeardAlike(type, own);
     const seen = told && bound.has(source);
     // Nobody answers to what is empty; as long as it is, a source of version 1 is free.
     const verdict = verdictOn(copied, blockLength);
     const answered = verdict === "empty" ? free : seen;
-    const predicted = seen
+    const report = seen
       ? linuxReport(copied, {
           version: kernel.version,
           architecture,
@@ -228,12 +228,13 @@ export class RecordFollower {
           ...(blockLength !== undefined && { blockLength }),
         })
       : [];
+    const predicted = shown(report);
     const after = seen ? linuxAftermath(copied, { version: kernel.version, architecture, notification: own, source, ...this.#surroundings }) : [];
     const fatal = seen && verdict === "record" && isFatal(copied);
     if (fatal) predicted.push(PANIC_OVER_RECORD);
-    const acknowledgedAfter = await this.#watch({ source, written, answered, fatal, interval, lines: predicted.length + after.length, mark });
+    const acknowledgedAfter = await this.#watch({ source, written, answered, fatal, interval, expected: [...predicted, ...after], mark });
     const said = plainLines(this.#machine.output.slice(mark));
-    const printed = said.filter(isLastWord);
+    const printed = said.filter(likely(isLastWord, predicted));
     this.#reports += new Set(printed.flatMap((line) => /^\{([0-9]+)\}/.exec(line)?.[1] ?? [])).size;
     if (seen) {
       // Of what its header spoils no more is copied.
@@ -242,7 +243,7 @@ export class RecordFollower {
       this.#copies.set(source, concatBytes([bytes, this.#copies.get(source)?.subarray(bytes.length) ?? NOTHING]));
     }
     // What no driver reads does not count for the kernel's limits.
-    if (seen) this.#seenBefore.push({ at: Date.now(), mild: isMild(block), bytes: String(block) });
+    if (seen) this.#seenBefore.push({ at: Date.now(), mild: isMild(block), bytes: String(copied) });
     const record: RealRecord = {
       title: `source ${source}, ${block.length} bytes`,
       source,
@@ -258,9 +259,10 @@ export class RecordFollower {
 
   /** Two reports of a class in five seconds are printed, and the same one not twice in ten: wait for the kernel's patience. */
   async #pace(block: Uint8Array): Promise<void> {
-    const bytes = String(block);
+    // What a block leaves out was in another: nobody knows beforehand whether it is the same then.
+    const whole = block.length >= ErrorStatusBlockHeader.size && blockTotal(block) <= block.length;
     const ofClass = this.#seenBefore.filter((before) => before.mild === isMild(block));
-    const same = this.#seenBefore.findLast((before) => before.bytes === bytes);
+    const same = this.#seenBefore.findLast(({ bytes }) => !whole || bytes === String(block));
     const until = Math.max(
       (ofClass.at(-RATE.reports)?.at ?? Number.NEGATIVE_INFINITY) + RATE.milliseconds,
       (same?.at ?? Number.NEGATIVE_INFINITY) + SAME_AGAIN,
@@ -271,7 +273,7 @@ export class RecordFollower {
   }
 
   /** @returns milliseconds until it was acknowledged. */
-  async #watch({ source, written, answered, fatal, interval, lines, mark }: Watched): Promise<number | undefined> {
+  async #watch({ source, written, answered, fatal, interval, expected, mark }: Watched): Promise<number | undefined> {
     if (fatal) {
       await watchDeath(this.#machine, mark, this.#say, interval);
       return undefined;
@@ -296,8 +298,9 @@ export class RecordFollower {
         `source ${source} is not acknowledged${answered ? ` within ${patience / 1000} s` : ", as predicted"}`,
         answered,
       );
+    const isSaid = likely((line) => isReport(line) || isAftermath(line), expected);
     await this.#machine.poll(
-      () => (plainLines(this.#machine.output.slice(mark)).filter((line) => isReport(line) || isAftermath(line)).length >= lines ? true : undefined),
+      () => (plainLines(this.#machine.output.slice(mark)).filter(isSaid).length >= expected.length ? true : undefined),
       answered ? REPORT : 0,
     );
     await sleep(SETTLE);

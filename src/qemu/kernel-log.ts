@@ -27,6 +27,8 @@ export function consoleLines(output: string): string[] {
 /** The same without the kernel's time stamps. */
 export const plainLines = (output: string): string[] => consoleLines(output).map((line) => (line.search(STAMP) === 0 ? line.replace(STAMP, "") : line));
 
+/** What stands among the lines of a report, without its number, about a section that cannot be as long as it is. */
+const SECTION_COMPLAINT = /^\[Firmware Warn\]: (error section length is too small|valid bits set for fields beyond structure)$/;
 /** What the kernel says of a record after its report: what it made of it, or why nothing. */
 const AFTERMATH = [
   /^Memory failure: \S+: (recovery action for|already hardware poisoned|memory outside kernel control)/,
@@ -39,12 +41,12 @@ const AFTERMATH = [
 export const isAftermath = (line: string): boolean => AFTERMATH.some((pattern) => pattern.test(line));
 /** What a driver of error sources says of a record: reports with their number, and complaints. */
 export const isReport = (line: string): boolean =>
-  /^\{[0-9]+\}\[Hardware Error\]: |^\[Firmware Warn\]: (GHES: )?[A-Ze]|^GHES: /.test(line) && !isAftermath(line);
+  (/^\{[0-9]+\}\[Hardware Error\]: |^\[Firmware Warn\]: (GHES: )?[A-Z]|^GHES: /.test(line) || SECTION_COMPLAINT.test(line)) && !isAftermath(line);
 /** What is said about the source table when the kernel starts. */
 export const isTableLine = (line: string): boolean =>
   /^(\[Firmware (Warn|Bug)\]: )?(APEI|HEST|GHES): |^GHES GHES\.[0-9]+: probe |Incorrect checksum in table \[HEST\]/.test(line);
 /** What is said about errors before this boot. */
-export const isBootLine = (line: string): boolean => /^BERT: |^\[Hardware Error\]: /.test(line);
+export const isBootLine = (line: string): boolean => /^BERT: |^\[Hardware Error\]: /.test(line) || SECTION_COMPLAINT.test(line);
 
 /** What the drivers of an error record store say; how messages are compressed depends on how the kernel was made. */
 export const isStoreLine = (line: string): boolean => /^(ERST|pstore): /.test(line) && !line.startsWith("pstore: Using crash dump compression");
@@ -61,6 +63,17 @@ export function memoryOf(output: string): ((address: bigint) => boolean) | undef
   );
   if (ranges.length === 0) return undefined;
   return (address) => ranges.some(([first, last]) => address / SECTION >= first / SECTION && address / SECTION <= last / SECTION);
+}
+
+/**
+ * What a console shows of messages: no carriage returns. Text in a record may break a message into lines that show no
+ * more whose they are; of empty ones nothing is said.
+ */
+export const shown = (messages: readonly string[]): string[] => messages.map((line) => line.replaceAll("\r", "")).filter((line) => line !== "");
+/** Picks lines of a kind, and what was predicted, whatever it looks like. */
+export function likely(isOfKind: (line: string) => boolean, predicted: readonly string[]): (line: string) => boolean {
+  const known = new Set(predicted);
+  return (line) => isOfKind(line) || known.has(line);
 }
 
 export interface KernelName {

@@ -30,9 +30,15 @@ const pulse = async (machine: RealMachine, interrupt: number): Promise<string> =
 };
 const event: Raise = (machine) => pulse(machine, EVENT_INTERRUPT[machine.platform.architecture]);
 
-const RAISE: { readonly [K in NotificationName]?: { readonly on?: "x86" | "arm64"; readonly how: Raise } } = {
+interface Way {
+  readonly on?: "x86" | "arm64";
+  /** It is an interrupt line of the source's own. */
+  readonly lines?: true;
+  readonly how: Raise;
+}
+const RAISE: { readonly [K in NotificationName]?: Way } = {
   polled: { how: async () => "the guest's timer will look" },
-  externalInterrupt: { how: pulse },
+  externalInterrupt: { how: pulse, lines: true },
   nmi: {
     on: "x86",
     how: async (machine) => {
@@ -59,7 +65,13 @@ export function cannotRaise(type: NotificationName, architecture: "x86" | "arm64
   return raise.on !== undefined && raise.on !== architecture ? `${type} is for ${raise.on} only` : undefined;
 }
 
-/** Raise it. @returns what was done, in words; undefined when this machine cannot. */
-export async function notify(machine: RealMachine, type: NotificationName, vector: number): Promise<string | undefined> {
-  return cannotRaise(type, machine.platform.architecture) === undefined ? RAISE[type]!.how(machine, vector) : undefined;
+/** Raise it. @returns what was done, or why it cannot be, in words. */
+export async function notify(machine: RealMachine, type: NotificationName, vector: number): Promise<{ readonly done: boolean; readonly words: string }> {
+  const { architecture, title, lines } = machine.platform;
+  const problem = cannotRaise(type, architecture);
+  if (problem !== undefined) return { done: false, words: problem };
+  const { how, lines: ownLine } = RAISE[type]!;
+  if (ownLine && (vector < lines.first || vector > lines.last))
+    return { done: false, words: `there is no interrupt line ${vector}: with ${title} they are ${lines.first} to ${lines.last}` };
+  return { done: true, words: await how(machine, vector) };
 }

@@ -27,6 +27,8 @@ export interface Platform {
   /** The interrupt controller's type in QEMU's object tree, and its input for a global system interrupt. */
   readonly interruptController: readonly string[];
   readonly input: (interrupt: number) => number;
+  /** The interrupts it has inputs for. */
+  readonly lines: { readonly first: number; readonly last: number };
 }
 
 /** Where QEMU and its firmware are, when it is not the installed ones. */
@@ -65,6 +67,7 @@ const x86 = {
   console: "ttyS0",
   interruptController: ["ioapic"],
   input: (interrupt: number) => interrupt,
+  lines: { first: 0, last: 23 },
 } as const;
 const OVMF_PACKAGES = "qemu-system-x86 and ovmf";
 const AAVMF_PACKAGES = "qemu-system-arm and qemu-efi-aarch64";
@@ -109,6 +112,7 @@ const KINDS: Readonly<Record<RealFirmware, Kind>> = {
     load: withBios,
     interruptController: ["arm-gicv3", "arm_gicv3"],
     input: (interrupt) => interrupt - FIRST_SHARED,
+    lines: { first: FIRST_SHARED, last: FIRST_SHARED + 255 },
   },
 };
 

@@ -43,6 +43,10 @@ describe("pages", () => {
     ]);
     expect(linuxAftermath(far, { version: "7.2", ...outside })).toEqual(["Memory failure: 0x12345: recovery action for non struct page pfn: Ignored"]);
   });
+  test("the first page has a number too", () => {
+    const first = block("recoverable", platformMemory, MEMORY("00".repeat(8)));
+    expect(linuxAftermath(first, { architecture: "arm64", version: "6.1" })).toEqual(["Memory failure: 0x0: …"]);
+  });
   test("Debian's 6.1 isolates none on x86", () => {
     expect(linuxAftermath(far, { version: "6.1" })).toEqual([]);
   });

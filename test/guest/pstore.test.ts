@@ -53,6 +53,15 @@ describe("what Debian's Linux 6.1 made of a store with odd records", () => {
     expect(messages).toEqual(Array(2).fill("pstore: crypto_comp_decompress failed, ret = -22!"));
   });
 
+  test("a record has the seconds of its time as they are, however few", () => {
+    for (const [seconds, bytes] of [
+      [0, "0000000000000000"],
+      [1, "0100000000000000"],
+      [0xffff_ffff, "ffffffff00000000"],
+    ] as const)
+      expect(Buffer.from(messageRecord(1n, ascii("x"), seconds).subarray(24, 32)).toString("hex")).toBe(bytes);
+  });
+
   test("a record that is all header ends the list", () => {
     const bytes = storeOf(records.slice(0, 2));
     const storage = new ErstStorage(new MemoryBackend(bytes));

@@ -98,8 +98,7 @@ class Aftermath {
     }
     this.#queued = true;
     if (how === "offline") return;
-    const name = page === 0n ? "0" : `0x${digits(page)}`;
-    this.lines.push(`Memory failure: ${name}: ${isMemory(address) ? ANYTHING : "recovery action for non struct page pfn: Ignored"}`);
+    this.lines.push(`Memory failure: 0x${digits(page)}: ${isMemory(address) ? ANYTHING : "recovery action for non struct page pfn: Ignored"}`);
   }
 
   /** Recovery of a PCI function is asked for, which there may not be. */

@@ -83,7 +83,7 @@ const source = object(
     version: { enum: [1, 2], description: "2 has an acknowledge register" },
     vector: integer("GSIV or event number", 0xffffffff),
     pollInterval: integer("Milliseconds between polls", 0xffffffff),
-    blockLength: integer("Bytes of the status block", 1 << 20),
+    blockLength: { ...integer("Bytes of the status block", 1 << 20), minimum: 1 },
     acknowledge: object("Version 2: its acknowledge register, when it is not a word of its own with bit 0 to set", {
       preserve: number64("Bits of the register the guest keeps"),
       write: number64("Bits of the register the guest sets"),
