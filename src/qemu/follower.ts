@@ -4,6 +4,7 @@ import type { NotificationName } from "../acpi/notification.ts";
 import { type BLOCK_SEVERITY, ErrorStatusBlockHeader } from "../acpi/status-block.ts";
 import { blockTotal, headerComplaint } from "../guest/ghes.ts";
 import { areHeardAlike, PANIC_OVER_RECORD } from "../guest/kernel.ts";
+import { RECOVERY_OOPS } from "../guest/report/aer.ts";
 import { type AftermathOptions, linuxAftermath } from "../guest/report/aftermath.ts";
 import { linuxReport, QEMU_MEMORY_DEVICES, verdictOn } from "../guest/report/report.ts";
 import { ErrorSourceDevice } from "../host/error-source.ts";
@@ -15,10 +16,24 @@ import { sourcesFor } from "../scenario/machine.ts";
 import type { Scenario } from "../scenario/schema.ts";
 import { sourcesBehind } from "../scenario/start.ts";
 import type { Lane } from "../scenario/timeline.ts";
-import { type Comparison, compareLines, isAftermath, isLastWord, isReport, type KernelName, likely, memoryOf, plainLines, shown } from "./kernel-log.ts";
+import {
+  type Comparison,
+  compareLines,
+  compareUnordered,
+  isAftermath,
+  isLastWord,
+  isLate,
+  isReport,
+  type KernelName,
+  likely,
+  memoryOf,
+  plainLines,
+  shown,
+} from "./kernel-log.ts";
 import type { RealMachine } from "./machine.ts";
 import { LONGEST_POLL } from "./not-for-real.ts";
 import { notify } from "./notify.ts";
+import { machineChecksOf } from "./processor.ts";
 import { guestTable, type Patience, writtenAddress } from "./session.ts";
 import type { LastWords } from "./store.ts";
 
@@ -102,6 +117,9 @@ interface Watched {
   readonly expected: readonly string[];
   readonly mark: number;
 }
+/** What of the machine decides what the kernel makes of records. */
+type Surroundings = Pick<AftermathOptions, "isMemory" | "functionOf" | "machineChecks">;
+
 /** A record the kernel has seen. */
 interface Seen {
   readonly at: number;
@@ -115,7 +133,7 @@ export class RecordFollower {
   readonly #machine: RealMachine;
   readonly #say: Say;
   readonly #device: ErrorSourceDevice;
-  readonly #surroundings: Pick<AftermathOptions, "isMemory" | "hasFunction">;
+  readonly #surroundings: Surroundings;
   /** What the drivers' copies hold, by source: a shorter block leaves the end of a longer one. */
   readonly #copies = new Map<number, Uint8Array>();
   readonly #seenBefore: Seen[] = [];
@@ -124,9 +142,11 @@ export class RecordFollower {
   readonly handedOff: boolean;
   /** Reports the kernel has printed. */
   #reports = 0;
+  /** Recovery of a PCI function has killed one of the kernel's workers. */
+  #recoveryDead = false;
   #written: Written = { block: NOTHING, copied: NOTHING };
 
-  private constructor(options: FollowerOptions, surroundings: Pick<AftermathOptions, "isMemory" | "hasFunction">, address: bigint | undefined) {
+  private constructor(options: FollowerOptions, surroundings: Surroundings, address: bigint | undefined) {
     const { scenario, policy, machine, say } = options;
     this.#options = options;
     this.#machine = machine;
@@ -163,9 +183,11 @@ export class RecordFollower {
     }
     const functions = await machine.pciFunctions();
     const { regions } = machine.memory;
-    const surroundings = {
+    const machineChecks = await machineChecksOf(machine);
+    const surroundings: Surroundings = {
       isMemory: memoryOf(machine.output) ?? ((at: bigint) => regions.some(({ start, length }) => at >= start && at < start + length)),
-      hasFunction: (name: string) => functions.has(name),
+      functionOf: (name) => functions.get(name),
+      ...(machineChecks && { machineChecks }),
     };
     return new RecordFollower(options, surroundings, address);
   }
@@ -229,7 +251,9 @@ export class RecordFollower {
         })
       : [];
     const predicted = shown(report);
-    const after = seen ? linuxAftermath(copied, { version: kernel.version, architecture, notification: own, source, ...this.#surroundings }) : [];
+    const recoveryDead = this.#recoveryDead;
+    const after = seen ? linuxAftermath(copied, { version: kernel.version, architecture, notification: own, source, recoveryDead, ...this.#surroundings }) : [];
+    if (after.includes(RECOVERY_OOPS[architecture])) this.#recoveryDead = true;
     const fatal = seen && verdict === "record" && isFatal(copied);
     if (fatal) predicted.push(PANIC_OVER_RECORD);
     const acknowledgedAfter = await this.#watch({ source, written, answered, fatal, interval, expected: [...predicted, ...after], mark });
@@ -245,11 +269,17 @@ export class RecordFollower {
     // What no driver reads does not count for the kernel's limits.
     if (seen) this.#seenBefore.push({ at: Date.now(), mild: isMild(block), bytes: String(copied) });
     const record: RealRecord = {
-      title: `source ${source}, ${block.length} bytes`,
+      title: `source ${source}, ${block.length} bytes${this.#recoveryDead ? "; what the kernel's workers say is left out, since one dies" : ""}`,
       source,
       block,
       // What it made of the record is said when it is done, in any order.
-      lines: [...compareLines(predicted, printed), ...compareLines([...after].sort(), said.filter(isAftermath).sort())],
+      lines: [
+        ...compareLines(predicted, printed),
+        ...compareUnordered(
+          after,
+          said.filter((line) => isAftermath(line) && !(this.#recoveryDead && isLate(line))),
+        ),
+      ],
       // A kernel that dies over a record acknowledges nothing.
       expectedToBeSeen: answered && !fatal,
       ...(acknowledgedAfter !== undefined && !fatal && { acknowledgedAfter }),

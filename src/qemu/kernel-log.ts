@@ -1,9 +1,11 @@
 /** The guest kernel's words beside the predicted ones. */
-import { ANYTHING } from "../guest/report/aftermath.ts";
-import { KERNELS, type KernelVersion } from "../guest/report/words.ts";
+import { ANYTHING, KERNELS, type KernelVersion } from "../guest/report/words.ts";
 
 /** A message's time and, when the kernel was made to say so, whose it is. */
 const STAMP = /\[ *[0-9]+\.[0-9]{6}\](\[ *[A-Z]?[0-9]+\])? /;
+
+/** The kernel's first words: what stands before them the firmware has left there. */
+const NO_PROGRAMS_YET = /^\[ *0\.000000\]/;
 
 /**
  * Lines of a console. The kernel prints whole lines, but does not wait until a program has ended its own: what the
@@ -15,8 +17,10 @@ export function consoleLines(output: string): string[] {
   for (const line of output.split("\n")) {
     const stamp = line.search(STAMP);
     if (stamp >= 0) {
-      begun += line.slice(0, stamp);
-      lines.push(line.slice(stamp));
+      const [before, said] = [line.slice(0, stamp), line.slice(stamp)];
+      if (!NO_PROGRAMS_YET.test(said)) begun += before;
+      else if (before !== "") lines.push(before);
+      lines.push(said);
     } else {
       lines.push(begun + line);
       begun = "";
@@ -37,8 +41,15 @@ const AFTERMATH = [
   /^\[Firmware Bug\]: (arm error length: |section length: |(section )?length is too small|firmware-generated error record is incorrect)/,
   /^AER: .*no pci_dev/,
   /: synchronous unrecoverable error/,
+  // Of machine checks that were logged it says so now and then only.
+  /^mce: (?!.*: Machine check events logged$)/,
+  /^\S+ [0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]: ((AER: )?(aer_| {2}TLP Header)| {3}\[)/,
+  // A kernel that is in trouble itself.
+  /^(BUG|WARNING|kernel BUG at|general protection fault|Unable to handle kernel)\b/,
 ];
 export const isAftermath = (line: string): boolean => AFTERMATH.some((pattern) => pattern.test(line));
+/** What of it is said by workers, which a kernel in trouble may have no more. */
+export const isLate = (line: string): boolean => /^(mce|Memory failure): /.test(line);
 /** What a driver of error sources says of a record: reports with their number, and complaints. */
 export const isReport = (line: string): boolean =>
   (/^\{[0-9]+\}\[Hardware Error\]: |^\[Firmware Warn\]: (GHES: )?[A-Z]|^GHES: /.test(line) || SECTION_COMPLAINT.test(line)) && !isAftermath(line);
@@ -101,8 +112,15 @@ export interface ComparedLine {
 /** Whether a line is as predicted, where a prediction may leave parts open. */
 function isAsPredicted(predicted: string, printed: string | undefined): boolean {
   if (printed === undefined || !predicted.includes(ANYTHING)) return predicted === printed;
-  const [start = "", end = ""] = predicted.split(ANYTHING);
-  return printed.length >= start.length + end.length && printed.startsWith(start) && printed.endsWith(end);
+  const parts = predicted.split(ANYTHING);
+  const [end = ""] = parts.splice(-1);
+  let at = 0;
+  for (const [i, part] of parts.entries()) {
+    const found = printed.indexOf(part, at);
+    if (found < 0 || (i === 0 && found > 0)) return false;
+    at = found + part.length;
+  }
+  return printed.length - at >= end.length && printed.endsWith(end);
 }
 
 /** Lines beside lines: the longest common part is the same. */
@@ -122,6 +140,18 @@ export function compareLines(predicted: readonly string[], printed: readonly str
     else out.push({ kind: "unexpected", text: printed[k++]! });
   }
   return out;
+}
+
+/** The same for lines that come in any order. */
+export function compareUnordered(predicted: readonly string[], printed: readonly string[]): ComparedLine[] {
+  // A prediction that leaves nothing open takes its line before others can.
+  const left = [...predicted].sort((a, b) => Number(a.includes(ANYTHING)) - Number(b.includes(ANYTHING)));
+  const out = printed.map((text): ComparedLine => {
+    const at = left.findIndex((line) => isAsPredicted(line, text));
+    if (at >= 0) left.splice(at, 1);
+    return { kind: at >= 0 ? "same" : "unexpected", text };
+  });
+  return [...out, ...predicted.filter((line) => left.includes(line)).map((text): ComparedLine => ({ kind: "missing", text }))];
 }
 
 /** One thing that was predicted and looked at. */

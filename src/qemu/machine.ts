@@ -6,6 +6,7 @@ import type { Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
+import type { PciPlace } from "../guest/report/aftermath.ts";
 import { UsageError } from "../layout/index.ts";
 import type { FwCfgFiles } from "../loader/fw-cfg.ts";
 import { FwCfgReader } from "./fw-cfg-reader.ts";
@@ -229,13 +230,19 @@ export class RealMachine {
     return found;
   }
 
-  /** The PCI functions of the machine, named as in `0000:00:1f.0`. */
-  async pciFunctions(): Promise<ReadonlySet<string>> {
+  /** The PCI functions of the machine, named as in `0000:00:1f.0`, and where they are. */
+  async pciFunctions(): Promise<ReadonlyMap<string, PciPlace>> {
     const hex = (value: number) => value.toString(16).padStart(2, "0");
-    const names = (devices: readonly PciDevice[]): string[] =>
-      devices.flatMap(({ bus, slot, function: number, pci_bridge: bridge }) => [`0000:${hex(bus)}:${hex(slot)}.${number}`, ...names(bridge?.devices ?? [])]);
+    const found = new Map<string, PciPlace>();
+    const add = (devices: readonly PciDevice[], place: PciPlace) => {
+      for (const { bus, slot, function: number, pci_bridge: bridge } of devices) {
+        found.set(`0000:${hex(bus)}:${hex(slot)}.${number}`, bridge ? "port" : place);
+        if (bridge) add(bridge.devices ?? [], "belowPort");
+      }
+    };
     const buses = (await this.qmp.execute("query-pci")) as readonly { readonly devices: readonly PciDevice[] }[];
-    return new Set(buses.flatMap(({ devices }) => names(devices)));
+    for (const { devices } of buses) add(devices, "alone");
+    return found;
   }
 
   /** End QEMU, whatever it does, and remove its files. */

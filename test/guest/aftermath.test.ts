@@ -6,8 +6,9 @@ import { cxlDram } from "../../src/cper/sections/cxl-event.ts";
 import { cxlProtocol } from "../../src/cper/sections/cxl-protocol.ts";
 import { platformMemory } from "../../src/cper/sections/memory.ts";
 import { pcie } from "../../src/cper/sections/pcie.ts";
-import { ANYTHING, linuxAftermath } from "../../src/guest/report/aftermath.ts";
+import { linuxAftermath } from "../../src/guest/report/aftermath.ts";
 import type { KernelVersion } from "../../src/guest/report/report.ts";
+import { ANYTHING } from "../../src/guest/report/words.ts";
 import { hexToBytes } from "../../src/layout/index.ts";
 import { describeShared, shared, sharedNames, sharedText } from "../support/shared.ts";
 
@@ -70,7 +71,120 @@ test("a PCI function that is not there, in the words of each version", () => {
   const body = hex(`8800000000000000 ${"00".repeat(16)} ${"00".repeat(7)} 09 3f 0100 7c ${"00".repeat(172)}`);
   expect(linuxAftermath(block("corrected", pcie, body))).toEqual(["AER: 0001:7c:1f.1: no pci_dev found"]);
   expect(linuxAftermath(block("corrected", pcie, body), { version: "6.1" })).toEqual(["AER: no pci_dev for 0001:7c:1f.1"]);
-  expect(linuxAftermath(block("corrected", pcie, body), { hasFunction: (name) => name === "0001:7c:1f.1" })).toEqual([]);
+});
+
+describe("a PCI function that is there", () => {
+  const NAME = "0000:00:1f.2";
+  /** Identification and AER valid, device 1f function 2, then the capability's first seven words, its header log and the root error command. */
+  const body = (words: string, log = "44332211 01000000 02000000 03000000", command = "00000000") =>
+    hex(`8800000000000000 ${"00".repeat(16)} ${"00".repeat(7)} 02 1f 0000 00 ${"00".repeat(76)} ${words} ${log} ${command} ${"00".repeat(48)}`);
+  const at = (place: "alone" | "port") => ({ functionOf: (name: string) => (name === NAME ? place : undefined) }) as const;
+  const lines = (...texts: string[]) => texts.map((text) => `${ANYTHING} ${NAME}: ${text}`);
+  // Printed by Debian's Linux 6.1.192 and 7.2.13 for these very words.
+  const all = body("00000000 ffffffff 00000040 55000000 00000000 00000000 06000000");
+
+  test("corrected errors, bit by bit", () => {
+    const corrected = block("corrected", pcie, body("00000000 00000000 00000000 00000000 c1f10000 40000000 07000000"));
+    const said = (prefix: string, agent: string) =>
+      lines(
+        `${prefix}aer_status: 0x0000f1c1, aer_mask: 0x00000040`,
+        "   [ 0] RxErr                 ",
+        "   [ 7] BadDLLP                (First)",
+        "   [ 8] Rollover              ",
+        "   [12] Timeout               ",
+        "   [13] NonFatalErr           ",
+        "   [14] CorrIntErr            ",
+        "   [15] HeaderOF              ",
+        `${prefix}aer_layer=Physical Layer, aer_agent=${agent}`,
+      );
+    expect(linuxAftermath(corrected, { version: "6.1", ...at("alone") })).toEqual(said("AER: ", "Transmitter ID"));
+    expect(linuxAftermath(corrected, { version: "7.2", ...at("alone") })).toEqual(said("", "Transmitter ID"));
+  });
+
+  test("uncorrected ones: recovery of a function without a port above it is the end of the kernel's worker", () => {
+    const said = linuxAftermath(block("recoverable", pcie, all), { version: "6.1", ...at("alone") });
+    expect(said).toHaveLength(1 + 31 + 4);
+    expect(said.slice(-4)).toEqual([
+      ...lines(
+        "AER: aer_layer=Data Link Layer, aer_agent=Completer ID",
+        "AER: aer_uncor_severity: 0x00000055",
+        "AER:   TLP Header: 11223344 00000001 00000002 00000003",
+      ),
+      "BUG: kernel NULL pointer dereference, address: 0000000000000018",
+    ]);
+    const newer = linuxAftermath(block("recoverable", pcie, all), { architecture: "arm64", ...at("alone") });
+    expect(newer.slice(-4)).toEqual([
+      ...lines(
+        "aer_layer=Data Link Layer, aer_agent=Completer ID",
+        "aer_uncor_severity: 0x00000055",
+        "AER:   TLP Header: 0x11223344 0x00000001 0x00000002 0x00000003",
+      ),
+      "Unable to handle kernel NULL pointer dereference at virtual address 0000000000000018",
+    ]);
+    expect(newer).toEqual(expect.arrayContaining(lines("   [ 6] Unknown Error Bit      (First)", "   [29] MisIDETLP             ")));
+    expect(linuxAftermath(block("recoverable", pcie, all), { recoveryDead: true, ...at("alone") })).toEqual([]);
+    expect(linuxAftermath(block("recoverable", pcie, all), at("port"))).toEqual(newer.slice(0, -1));
+  });
+
+  // One by one, as Linux 7.2.13 printed them: status word, layer, agent, whether a header follows.
+  test.each([
+    ["20000000", "Data Link Layer", "Component ID", false],
+    ["00004000", "General", "Component ID", false],
+    ["00001000", "Transaction Layer", "Receiver ID", true],
+    ["00002000", "Transaction Layer", "Receiver ID", true],
+    ["00000001", "Transaction Layer", "Transmitter ID", true],
+    ["00000080", "Transaction Layer", "Transmitter ID", true],
+    ["00000040", "Transaction Layer", "Receiver ID", true],
+    ["20400000", "Data Link Layer", "Requester ID", false],
+    ["00004004", "General", "Transmitter ID", true],
+    ["20100000", "Data Link Layer", "Component ID", true],
+    ["00000200", "Transaction Layer", "Receiver ID", false],
+  ] as const)("status %s in 7.2: %s, %s", (status, layer, agent, logged) => {
+    const said = linuxAftermath(block("recoverable", pcie, body(`00000000 ${status} 00000000 00000000 00000000 00000000 00000000`)), at("port"));
+    expect(said).toContain(`${ANYTHING} ${NAME}: aer_layer=${layer}, aer_agent=${agent}`);
+    expect(said.some((line) => line.includes("TLP Header"))).toBe(logged);
+  });
+  test("6.1 has fewer words for them, and 7.2 takes what is behind a header for prefixes", () => {
+    const bare = (status: string, control = "00000000", command = "00000000") =>
+      block("recoverable", pcie, body(`00000000 ${status} 00000000 00000000 00000000 00000000 ${control}`, undefined, command));
+    const old = linuxAftermath(bare("00000004"), { version: "6.1", ...at("port") });
+    expect(old).toContain(`${ANYTHING} ${NAME}: AER: aer_layer=Transaction Layer, aer_agent=Receiver ID`);
+    expect(old.some((line) => line.includes("TLP Header"))).toBe(false);
+    const header = `${ANYTHING} ${NAME}: AER:   TLP Header: 0x11223344 0x00000001 0x00000002 0x00000003`;
+    expect(linuxAftermath(bare("00000004", "00000000", "07000000"), at("port")).at(-1)).toBe(`${header} E-E Prefixes: 0x00000007`);
+    expect(linuxAftermath(bare("00400000", "00100000"), at("port")).at(-1)).toBe(header);
+    expect(linuxAftermath(bare("00400000"), at("port")).at(-1)).toBe(`${ANYTHING} ${NAME}: aer_uncor_severity: 0x00000000`);
+  });
+});
+
+describe("machine checks made of memory errors, as Linux 7.2.13 printed them", () => {
+  const amd = { machineChecks: { vendor: "amd", collects: true } } as const;
+  const PROCESSOR = `mce: [Hardware Error]: PROCESSOR 2:${ANYTHING} TIME ${ANYTHING} SOCKET 0 APIC 0 microcode ${ANYTHING}`;
+  const corrected = block("corrected", platformMemory, MEMORY("0000000400000000"));
+  test("corrected and uncorrected ones", () => {
+    expect(linuxAftermath(corrected, amd)).toEqual([
+      "mce: [Hardware Error]: CPU 0: Machine Check: 0 Bank 255: 9c0000000000009f",
+      "mce: [Hardware Error]: TSC 0 ADDR 4000000 MISC 8c ",
+      PROCESSOR,
+    ]);
+    expect(linuxAftermath(block("recoverable", platformMemory, MEMORY("0000100400000000")), amd)).toEqual([
+      "mce: [Hardware Error]: CPU 0: Machine Check: 0 Bank 255: bc0000000000009f",
+      "mce: [Hardware Error]: TSC 0 ADDR 4100000 MISC 8c ",
+      PROCESSOR,
+      `Memory failure: 0x4100: ${ANYTHING}`,
+    ]);
+  });
+  test("not where the collector has them, the kernel takes none, or the processor is another", () => {
+    expect(linuxAftermath(corrected, { machineChecks: { vendor: "intel", collects: true } })).toEqual([]);
+    expect(linuxAftermath(corrected, { machineChecks: { vendor: "intel", collects: false } })[2]).toContain("PROCESSOR 0:");
+    expect(linuxAftermath(corrected)).toEqual([]);
+    expect(linuxAftermath(corrected, { ...amd, architecture: "arm64" })).toEqual([]);
+  });
+  test("the mask says how much of the address counts", () => {
+    const masked = (mask: string) => block("corrected", platformMemory, hex(`0600000000000000 0000000000000000 0000000400000000 ${mask} ${"00".repeat(48)}`));
+    expect(linuxAftermath(masked("c0ffffffffffffff"), amd)[1]).toBe("mce: [Hardware Error]: TSC 0 ADDR 4000000 MISC 86 ");
+    expect(linuxAftermath(masked("0000000000000000"), amd)[1]).toBe("mce: [Hardware Error]: TSC 0 ADDR 4000000 MISC 8c ");
+  });
 });
 
 describe("processor sections whose lengths lie, as Linux 7.2.13 takes them", () => {

@@ -11,10 +11,13 @@ import { CxlGeneralMedia, cxlDram, cxlGeneralMedia, cxlMemoryModule } from "../.
 import { CXL_AGENT_TYPE, CxlProtocol, CxlRasCapability, cxlProtocol } from "../../cper/sections/cxl-protocol.ts";
 import { PlatformMemory, platformMemory } from "../../cper/sections/memory.ts";
 import { PcieError, pcie } from "../../cper/sections/pcie.ts";
+import { PcieAer } from "../../cper/sections/pcie-capability.ts";
 import { blockTotal, walkEntries } from "../ghes.ts";
+import { type AerSeverity, aerLines, RECOVERY_OOPS } from "./aer.ts";
+import { type MachineCheckTaker, memoryMachineCheck } from "./machine-check.ts";
 import { digits } from "./printer.ts";
 import { extentOf, Memory, View } from "./view.ts";
-import { KERNELS, type KernelTraits, type KernelVersion, PROCESSOR_ERROR_WORDS } from "./words.ts";
+import { ANYTHING, KERNELS, type KernelTraits, type KernelVersion, PROCESSOR_ERROR_WORDS } from "./words.ts";
 
 export interface AftermathOptions {
   /** Default "7.2". */
@@ -27,12 +30,17 @@ export interface AftermathOptions {
   readonly source?: number;
   /** Whether an address is in memory the kernel manages. Default: all are. */
   readonly isMemory?: (address: bigint) => boolean;
-  /** Whether the kernel knows a PCI function, named as in `0000:00:1f.0`. Default: none. */
-  readonly hasFunction?: (name: string) => boolean;
+  /**
+   * What a PCI function is that the kernel knows, named as in `0000:00:1f.0`: a port, below one, or neither. Default:
+   * none is known.
+   */
+  readonly functionOf?: (name: string) => PciPlace | undefined;
+  /** How machine checks are taken on x86. Default: the kernel was made without them. */
+  readonly machineChecks?: MachineCheckTaker;
+  /** Recovery of a PCI function has killed the kernel's worker before. */
+  readonly recoveryDead?: boolean;
 }
-
-/** Stands for what depends on the state the kernel is in, such as what a page was used for. */
-export const ANYTHING = "…";
+export type PciPlace = "port" | "belowPort" | "alone";
 
 const PAGE_SHIFT = 12n;
 const { recoverable, fatal, corrected } = BLOCK_SEVERITY;
@@ -70,12 +78,16 @@ class Aftermath {
   readonly lines: string[] = [];
   readonly traits: KernelTraits;
   readonly #options: AftermathOptions;
+  /** What is said by workers, later. */
+  readonly #late: string[] = [];
   #queued = false;
+  #dead: boolean;
 
   constructor(severity: number, options: AftermathOptions) {
     this.severity = severity;
     this.#options = options;
     this.traits = KERNELS[options.version ?? "7.2"];
+    this.#dead = options.recoveryDead === true;
   }
 
   entry(entry: EntryView, at: number, length: number): void {
@@ -98,23 +110,39 @@ class Aftermath {
     }
     this.#queued = true;
     if (how === "offline") return;
-    this.lines.push(`Memory failure: 0x${digits(page)}: ${isMemory(address) ? ANYTHING : "recovery action for non struct page pfn: Ignored"}`);
+    this.#late.push(`Memory failure: 0x${digits(page)}: ${isMemory(address) ? ANYTHING : "recovery action for non struct page pfn: Ignored"}`);
+  }
+
+  /** A memory error becomes a machine check too. */
+  machineCheck(body: View<typeof PlatformMemory>): void {
+    const { machineChecks, architecture = "x86" } = this.#options;
+    if (machineChecks && architecture === "x86")
+      this.#late.push(...memoryMachineCheck(body, this.severity !== corrected && this.severity !== LEAST_SEVERITY, machineChecks));
   }
 
   /** Recovery of a PCI function is asked for, which there may not be. */
-  missing(name: string): void {
-    if (!this.#options.hasFunction?.(name)) this.lines.push(`AER: ${this.traits.missingFunction(name)}`);
+  recover(name: string, severity: AerSeverity, aer: View<typeof PcieAer>): void {
+    if (this.#dead) return;
+    const { functionOf, version = "7.2", architecture = "x86" } = this.#options;
+    const place = functionOf?.(name);
+    if (place === undefined) this.lines.push(`AER: ${this.traits.missingFunction(name)}`);
+    else this.lines.push(...aerLines(name, severity, aer, version));
+    if (place !== "alone" || severity === "correctable") return;
+    this.lines.push(RECOVERY_OOPS[architecture]);
+    this.#dead = true;
   }
 
   finished(): string[] {
     const { notification, source = 1 } = this.#options;
     if (notification === "sea" && !this.#queued) this.lines.push(this.traits.killed(source, ANYTHING));
-    return this.lines;
+    // Whether other workers still run depends on where the one died.
+    return this.#dead ? this.lines : [...this.lines, ...this.#late];
   }
 }
 
 const memoryError: Handler = (made, entry, at) => {
   const body = new View(entry.memory, PlatformMemory, at);
+  made.machineCheck(body);
   if (!body.has("validation", "physicalAddress")) return;
   const address = body.wide("physicalAddress");
   if (made.isRecoverable(entry)) made.isolate(address, "failure");
@@ -172,7 +200,10 @@ const pcieError: Handler = (made, entry, at) => {
   if (!body.has("validation", "deviceId") || !body.has("validation", "aer")) return;
   const id = body.inside("deviceId");
   const [bus, device] = [digits(id.number("primaryBus"), 2), digits(id.number("device") & DEVICE_BITS, 2)];
-  made.missing(`${digits(id.number("segment"), 4)}:${bus}:${device}.${id.number("function") & FUNCTION_BITS}`);
+  const name = `${digits(id.number("segment"), 4)}:${bus}:${device}.${id.number("function") & FUNCTION_BITS}`;
+  const severity = entry.number("errorSeverity");
+  const aer = new View(entry.memory, PcieAer, at + body.offset("aer"));
+  made.recover(name, severity === fatal || entry.has("flags", "reset") ? "fatal" : severity === recoverable ? "nonfatal" : "correctable", aer);
 };
 const DEVICE_BITS = 31;
 const FUNCTION_BITS = 7;

@@ -1,5 +1,8 @@
 /** The words the kernel prints, by number, exactly as it prints them; and what differs between its versions. */
 
+/** In a predicted line: what depends on the state the machine is in, such as what a page was used for, or the time. */
+export const ANYTHING = "…";
+
 /** The word for a number; what has none is unknown. */
 export const wordOf = (words: readonly string[], value: number): string => words[value] ?? "unknown";
 

@@ -1,0 +1,77 @@
+/**
+ * What an x86 kernel prints of machine checks (Linux arch/x86/kernel/cpu/mce/apei.c, core.c and severity.c behaviour):
+ * those it makes of memory errors in records, and those the processor takes. No driver that decodes them is loaded.
+ *
+ * "Machine check events logged" is no part of it: that line is printed twice a minute at most.
+ */
+import { IntelMisc, IntelStatus, registerWord } from "../../cper/machine-check/registers.ts";
+import type { PlatformMemory } from "../../cper/sections/memory.ts";
+import { digits } from "./printer.ts";
+import type { View } from "./view.ts";
+import { ANYTHING } from "./words.ts";
+
+/** What of an x86 machine and its kernel decides what is said. */
+export interface MachineCheckTaker {
+  readonly vendor: "intel" | "amd";
+  /** Whether corrected memory errors are counted by a collector instead of printed, on Intel's processors. */
+  readonly collects: boolean;
+}
+
+const PREFIX = "mce: [Hardware Error]: ";
+const PAGE_SHIFT = 12;
+/** The number of no bank, as the kernel prints it. */
+const NO_BANK = 0xff;
+/** A memory read error on an unknown channel. */
+const READ_ERROR = 0x9f;
+
+interface Printed {
+  readonly cpu: number;
+  readonly bank: number;
+  readonly status: bigint;
+  readonly globalStatus: bigint;
+  readonly address: bigint;
+  readonly misc: bigint;
+  /** Where the processor was, as the kernel prints it. */
+  readonly place?: string;
+  readonly vendor: MachineCheckTaker["vendor"];
+  readonly timeStamp: string;
+}
+/** Vendors as the kernel numbers them. */
+const VENDOR = { intel: 0, amd: 2 } as const;
+const IN_PROGRESS = 4n;
+
+/** The lines for one machine check. Its time, and what the processor is, are left open. */
+function machineCheckLines({ cpu, bank, status, globalStatus, address, misc, place, vendor, timeStamp }: Printed): string[] {
+  const kind = (globalStatus & IN_PROGRESS) !== 0n ? "Machine Check Exception" : "Machine Check";
+  return [
+    `${PREFIX}CPU ${cpu}: ${kind}: ${digits(globalStatus)} Bank ${bank}: ${digits(status, 16)}`,
+    ...(place === undefined ? [] : [`${PREFIX}RIP${place}`]),
+    `${PREFIX}TSC ${timeStamp} ${address === 0n ? "" : `ADDR ${digits(address)} `}${misc === 0n ? "" : `MISC ${digits(misc)} `}`,
+    `${PREFIX}PROCESSOR ${VENDOR[vendor]}:${ANYTHING} TIME ${ANYTHING} SOCKET 0 APIC ${cpu} microcode ${ANYTHING}`,
+  ];
+}
+
+/** A memory section that is passed on as a machine check. @param uncorrected whether its block is worse than corrected. */
+export function memoryMachineCheck(body: View<typeof PlatformMemory>, uncorrected: boolean, { vendor, collects }: MachineCheckTaker): string[] {
+  if (!body.has("validation", "physicalAddress")) return [];
+  if (!uncorrected && collects && vendor === "intel") return [];
+  const mask = body.has("validation", "physicalAddressMask") ? Number(body.wide("physicalAddressMask") & ((1n << BigInt(PAGE_SHIFT)) - 1n)) : 0;
+  const lsb = mask === 0 ? PAGE_SHIFT : 31 - Math.clz32(mask & -mask);
+  return machineCheckLines({
+    cpu: 0,
+    bank: NO_BANK,
+    status: registerWord(IntelStatus, {
+      valid: true,
+      enabled: true,
+      miscValid: true,
+      addressValid: true,
+      ...(uncorrected && { uncorrected }),
+      code: READ_ERROR,
+    }),
+    globalStatus: 0n,
+    address: body.wide("physicalAddress"),
+    misc: registerWord(IntelMisc, { addressLeastSignificantBit: lsb, addressMode: "physical" }),
+    vendor,
+    timeStamp: "0",
+  });
+}
