@@ -4,7 +4,7 @@ import { cperFormat } from "../cper/record-codec.ts";
 import { recordWriter } from "../cper/record-json.ts";
 import { nextPiece, soundRecordEnd } from "../cper/record-stream.ts";
 import { hexNumber, type JsonSink, JsonWriter, type SectionRegistry } from "../layout/index.ts";
-import { type Cell, COLUMNS, type Column, columnNamed, rowsOf } from "./fields.ts";
+import { type Cell, COLUMNS, type Column, columnsNamed, plainCell, rowsOf } from "./fields.ts";
 import { compileWhere } from "./where.ts";
 
 export interface BatchOptions {
@@ -38,21 +38,17 @@ export interface BatchResult {
 
 /** Columns a set of options asks for. */
 export const columnsOf = (options: BatchOptions): readonly Column[] | undefined =>
-  options.select ? options.select.map(columnNamed) : options.format === "ndjson" ? undefined : COLUMNS;
+  options.select ? columnsNamed(options.select) : options.format === "ndjson" ? undefined : COLUMNS;
 
 const csvCell = (cell: Cell): string => {
   if (cell === null) return "";
   const text = typeof cell === "bigint" ? hexNumber(cell) : String(cell);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 };
+/** An empty line would be passed over by most readers. */
+const csvLine = (cells: readonly string[]): string => `${cells.length === 1 && cells[0] === "" ? '""' : cells.join(",")}\n`;
 const jsonCell = (column: Column, cell: Cell): string =>
-  cell === null
-    ? "null"
-    : typeof cell === "bigint"
-      ? `"${hexNumber(cell)}"`
-      : typeof cell === "string" && !(column.type === "json" && /^[[{]/.test(cell))
-        ? JSON.stringify(cell)
-        : String(cell);
+  typeof cell === "bigint" ? `"${hexNumber(cell)}"` : typeof cell === "string" && column.type !== "json" ? JSON.stringify(cell) : String(cell);
 
 /** How the line of a record begins, instead of with a brace. */
 export const RECORD_OPENING = '{"format":"cper",';
@@ -92,8 +88,8 @@ export function batchConverter(options: BatchOptions, registry: SectionRegistry)
     const addRows = (at: number, end: number) => {
       for (const row of rowsOf(bytes.subarray(at, end), offset + at, registry)) {
         const values = columns!.map((column) => column.cell(row));
-        if (cells) for (const [i, value] of values.entries()) cells[i]!.push(value);
-        else if (options.format === "csv") sink.json(`${values.map(csvCell).join(",")}\n`);
+        if (cells) for (const [i, value] of values.entries()) cells[i]!.push(plainCell(columns![i]!, value));
+        else if (options.format === "csv") sink.json(csvLine(values.map((value, i) => csvCell(plainCell(columns![i]!, value)))));
         else sink.json(`{${values.map((value, i) => `${JSON.stringify(columns![i]!.name)}:${jsonCell(columns![i]!, value)}`).join(",")}}\n`);
       }
     };

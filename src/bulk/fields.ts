@@ -1,4 +1,5 @@
 /** What a fleet operator filters by and stores: one row for each section of a record. */
+import { RecordHeader } from "../cper/record.ts";
 import { type CperRecord, cperFormat, parseRecord, sectionSummary } from "../cper/record-codec.ts";
 import { type Json, type SectionRegistry, toJson, UsageError } from "../layout/index.ts";
 
@@ -7,6 +8,7 @@ export type Cell = string | number | bigint | null;
 export interface Column {
   readonly name: string;
   readonly doc: string;
+  /** Cells of type `json` hold JSON text. */
   readonly type: "text" | "uint32" | "uint64" | "json";
   /** `record.sections` may be empty: then there is one row with a section index of null. */
   readonly cell: (row: Row) => Cell;
@@ -95,6 +97,10 @@ export const COLUMNS: readonly Column[] = [
   },
 ];
 
+/** What a cell shows outside JSON: JSON text as it is, but a string without its quotes and escapes. */
+export const plainCell = (column: Column, cell: Cell): Cell =>
+  column.type === "json" && typeof cell === "string" && cell.startsWith('"') ? (JSON.parse(cell) as string) : cell;
+
 /** Physical addresses anywhere in a section's value that its validation bits vouch for. */
 export function physicalAddresses(value: unknown, out: bigint[] = []): bigint[] {
   if (Array.isArray(value)) for (const item of value) physicalAddresses(item, out);
@@ -110,23 +116,37 @@ export function physicalAddresses(value: unknown, out: bigint[] = []): bigint[] 
   return out;
 }
 
+/** What stands behind `header.` and `section.` in paths. */
+const MEMBERS: Readonly<Record<string, readonly string[]>> = {
+  header: [...Object.keys(RecordHeader.fields), "trailing"],
+  section: ["descriptor", "kind", "body", "sameAs"],
+};
+
 /** A column by name, or a path into the record's JSON such as `header.flags` or `section.body.node`. @throws UsageError */
 export function columnNamed(name: string): Column {
   const known = COLUMNS.find((column) => column.name === name);
   if (known) return known;
   const path = name.split(".");
-  if (path.length < 2 || (path[0] !== "header" && path[0] !== "section"))
+  const [head = "", member = ""] = path;
+  if (!Object.hasOwn(MEMBERS, head) || path.length < 2)
     throw new UsageError(
-      `there is no field ${name}: name one of ${COLUMNS.map((column) => column.name).join(", ")}, or a path that starts with header. or section.`,
+      `there is no field ${JSON.stringify(name)}: name one of ${COLUMNS.map((column) => column.name).join(", ")}, or a path that starts with header. or section.`,
     );
+  if (!MEMBERS[head]!.includes(member)) throw new UsageError(`there is no field ${JSON.stringify(name)}: a ${head} has ${MEMBERS[head]!.join(", ")}`);
   return {
     name,
     type: "json",
     doc: "",
     cell: (row) => {
       let json: Json | undefined = row.json;
-      for (const key of path) json = typeof json === "object" && json !== null ? (json as { [key: string]: Json })[key] : undefined;
-      return json === undefined || json === null ? null : typeof json === "string" || typeof json === "number" ? json : JSON.stringify(json);
+      for (const key of path) json = typeof json === "object" && json !== null && Object.hasOwn(json, key) ? (json as { [key: string]: Json })[key] : undefined;
+      return json === undefined || json === null ? null : JSON.stringify(json);
     },
   };
+}
+
+/** Columns by their names. @throws UsageError for one that is not known or named twice. */
+export function columnsNamed(names: readonly string[]): readonly Column[] {
+  for (const [i, name] of names.entries()) if (names.indexOf(name) !== i) throw new UsageError(`the field ${JSON.stringify(name)} is named twice`);
+  return names.map(columnNamed);
 }

@@ -95,6 +95,9 @@ describe("rows", () => {
       '0x0,2019-07-05T12:00:01,platformMemory,"A,""B",0x8000000012345000,0x1122334455667788\n',
     );
   });
+  test("a line of CSV is never empty", () => {
+    expect(convert({ format: "csv", select: ["section.body.node"] }, RECORD, RECORD).text).toBe('""\n""\n');
+  });
   test("a path reaches any member of the JSON", () => {
     expect(
       convert({ format: "ndjson", select: ["severity", "section.body.physicalAddress", "section.descriptor.flags", "header.sectionCount"] }, RECORD).text,
@@ -102,8 +105,28 @@ describe("rows", () => {
       '{"severity":"corrected","section.body.physicalAddress":"0x8000000012345000","section.descriptor.flags":{"primary":true},"header.sectionCount":1}\n',
     );
   });
-  test("a field that does not exist is refused", () => {
-    expect(() => convert({ format: "csv", select: ["sverity"] }, RECORD)).toThrow("there is no field sverity");
+  test("a path to a string that looks like JSON gives a string, one to nothing gives null", () => {
+    const record = RECORD.slice();
+    record.set(new TextEncoder().encode('{"[,'), 180);
+    const select = ["section.descriptor.fruText", "section.descriptor.flags.primary", "section.body.constructor", "section.body.physicalAddress.length"];
+    expect(convert({ format: "ndjson", select }, record).text).toBe(
+      '{"section.descriptor.fruText":"{\\"[,","section.descriptor.flags.primary":true,"section.body.constructor":null,"section.body.physicalAddress.length":null}\n',
+    );
+    expect(convert({ format: "csv", select }, record).text).toBe('"{""[,",true,,\n');
+  });
+  test.each([
+    ["sverity", 'there is no field "sverity"'],
+    ["header.sverity", 'there is no field "header.sverity": a header has signature, '],
+    ["section.__proto__", 'there is no field "section.__proto__": a section has descriptor, '],
+    ["header", 'there is no field "header"'],
+    ["header.", 'there is no field "header."'],
+    ["", 'there is no field ""'],
+    ["toString", 'there is no field "toString"'],
+  ])("the field %s is refused", (name, message) => {
+    expect(() => convert({ format: "csv", select: [name] }, RECORD)).toThrow(message);
+  });
+  test("a field that is named twice is refused", () => {
+    expect(() => convert({ format: "csv", select: ["time", "severity", "time"] }, RECORD)).toThrow('the field "time" is named twice');
   });
 });
 
