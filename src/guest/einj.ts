@@ -6,13 +6,18 @@ import { ActionMachine } from "./actions.ts";
 import type { RegisterSpaces } from "./registers.ts";
 
 export type ErrorTypeName = keyof typeof EINJ_ERROR_TYPE;
-export type EinjResult = keyof typeof EINJ_STATUS | "timedOut" | "notOffered";
+/** What the platform answers, or why the kernel does not even ask it. */
+export type EinjResult = keyof typeof EINJ_STATUS | "timedOut" | "notOffered" | "noMemoryPage";
 
 /** Bit 0 of the answer to "check busy". */
 const BUSY = 1n;
 const PATIENCE = 10_000;
 /** Trigger tables are at most one page. */
 const MOST_TRIGGER = 4096;
+/** Errors that need an address, where one can be given. */
+const MEMORY_ERRORS: readonly ErrorTypeName[] = ["memoryCorrectable", "memoryUncorrectableNonFatal", "memoryUncorrectableFatal"];
+/** Bits of an address that the mask of a memory error must hold: it is for a page or less. */
+const PAGE_MASK = 0xffff_ffff_ffff_f000n;
 
 export interface InjectionRequest {
   readonly type: ErrorTypeName;
@@ -24,14 +29,22 @@ export interface InjectionRequest {
 /** The kernel's EINJ driver (Linux drivers/acpi/apei/einj-core.c behaviour). */
 export class EinjDriver {
   readonly #spaces: RegisterSpaces;
-  readonly #entries: readonly EinjEntry[];
+  readonly #isSystemRam: (address: bigint) => boolean;
   readonly #machine: ActionMachine<EinjEntry>;
+  /** Where the structure with the address is; absent on platforms older than ACPI 5, whose errors land anywhere. */
+  readonly #request: bigint | undefined;
 
-  /** @param table the EINJ. */
-  constructor(spaces: RegisterSpaces, table: Uint8Array) {
+  /** @param table the EINJ. @param isSystemRam what the kernel takes for its memory. */
+  constructor(spaces: RegisterSpaces, table: Uint8Array, isSystemRam: (address: bigint) => boolean = () => true) {
     this.#spaces = spaces;
-    this.#entries = (parse(Einj, table).entries ?? []) as EinjEntry[];
-    this.#machine = new ActionMachine(spaces, this.#entries, "einj");
+    this.#isSystemRam = isSystemRam;
+    const entries = (parse(Einj, table).entries ?? []) as EinjEntry[];
+    this.#machine = new ActionMachine(spaces, entries, "einj");
+    // The action is never run: the kernel looks for the place alone.
+    this.#request = entries.findLast(
+      ({ action, instruction, registerRegion }) =>
+        action === "setErrorTypeWithAddress" && instruction === "writeRegister" && registerRegion.addressSpace === "systemMemory",
+    )?.registerRegion.address;
   }
 
   /** Error types the platform offers. */
@@ -40,23 +53,28 @@ export class EinjDriver {
     return (Object.keys(EINJ_ERROR_TYPE) as ErrorTypeName[]).filter((name) => ((types >> BigInt(EINJ_ERROR_TYPE[name])) & 1n) === 1n);
   }
 
-  inject({ type, address, mask }: InjectionRequest): EinjResult {
+  inject({ type, address = 0n, mask = 0n }: InjectionRequest): EinjResult {
     const machine = this.#machine;
     if (!this.offered.includes(type)) return "notOffered";
+    const ofMemory = MEMORY_ERRORS.includes(type);
+    if (this.#request !== undefined && ofMemory && ((mask & PAGE_MASK) !== PAGE_MASK || !this.#isSystemRam(address & mask))) return "noMemoryPage";
     machine.run("beginInjectionOperation", undefined, true);
-    const withAddress = this.#entries.find((entry) => entry.action === "setErrorTypeWithAddress");
-    if (withAddress) {
+    if (this.#request === undefined) machine.run("setErrorType", 1n << BigInt(EINJ_ERROR_TYPE[type]));
+    else {
       const request = encode(SetErrorTypeWithAddress, {
         errorType: { [type]: true },
-        flags: address === undefined ? {} : { memoryAddressValid: true },
-        memoryAddress: address ?? 0n,
-        memoryAddressRange: mask ?? 0n,
+        flags: {
+          ...(ofMemory && { memoryAddressValid: true }),
+          ...(type.startsWith("processor") && { apicIdValid: true }),
+          ...(type.startsWith("pcie") && { pcieSbdfValid: true }),
+        },
+        memoryAddress: address,
+        memoryAddressRange: mask,
         pcieSbdf: {},
         extension: new Uint8Array(0),
       });
-      this.#spaces.memory.write(withAddress.registerRegion.address, request);
-      machine.run("setErrorTypeWithAddress");
-    } else machine.run("setErrorType", 1n << BigInt(EINJ_ERROR_TYPE[type]));
+      this.#spaces.memory.write(this.#request, request);
+    }
     machine.run("executeOperation");
     for (let asked = 0; (machine.run("checkBusyStatus") & BUSY) !== 0n; asked++) if (asked === PATIENCE) return "timedOut";
     const status = Number(machine.run("getCommandStatus"));

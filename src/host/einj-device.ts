@@ -1,9 +1,16 @@
-/** An error injection device: registers the EINJ's entries name, and a trigger that leads to a recorded error. */
+/**
+ * An error injection device whose registers are plain memory: the table's own instructions leave there what is wanted,
+ * whoever stands behind it looks, does it, and clears the word the guest waits for. It needs no trap, so it serves a
+ * guest from outside as well as from within a monitor.
+ */
+
+import type { EinjEntry } from "../acpi/action-entry.ts";
 import { buildTable } from "../acpi/build-tables.ts";
-import { EINJ_ERROR_TYPE, EINJ_STATUS, ExecuteTimings, SetErrorTypeWithAddress, TriggerTable } from "../acpi/einj.ts";
-import { encode, fixedSize, hexNumber, type Json, parse } from "../layout/index.ts";
-import type { AccessSize } from "../machine/memory.ts";
-import { bufferDevice, type MmioDevice } from "./mmio.ts";
+import { EINJ_ERROR_TYPE, EINJ_STATUS, Einj, ExecuteTimings, SetErrorTypeWithAddress, TriggerTable } from "../acpi/einj.ts";
+import { bytes, encode, fieldOffset, fixedSize, hexNumber, type Json, parse, struct, u64 } from "../layout/index.ts";
+import { fromLittleEndian, type GuestMemory } from "../machine/memory.ts";
+import { type MmioDevice, memoryOf, watchedDevice } from "./mmio.ts";
+import { type LinkedTable, linkedTable } from "./register-table.ts";
 
 export type InjectableType = keyof typeof EINJ_ERROR_TYPE;
 
@@ -14,22 +21,85 @@ export interface InjectedError {
   readonly mask: bigint | undefined;
 }
 
-/** 64-bit registers, by their place in the window. */
-const REGISTERS = ["begin", "offered", "type", "typeWithAddress", "execute", "busy", "status", "triggerTable", "timings", "end", "trigger"] as const;
-type Register = (typeof REGISTERS)[number];
-const offsetOf = (register: Register) => 8 * REGISTERS.indexOf(register);
-const REQUEST = 0x100;
-const TRIGGER_TABLE = 0x200;
-const WINDOW = 0x300;
-const EXECUTE_MAGIC = 0x9an;
-const TIMINGS = { nominal: 10, maximum: 100 };
+/** The device's registers. The guest writes the first five and the request, the device the rest. */
+export const EinjRegisters = struct("Registers of an error injection device", 256, "this project", () => ({
+  execute: u64("1 asks for what is set below; 0 when that is done"),
+  trigger: u64("1 brings the error about; 0 when that was noticed"),
+  session: u64("1 from the begin of an operation to its end"),
+  type: u64("Error to inject, where no address is given"),
+  offered: u64("Error types that can be injected"),
+  status: u64("What became of the last request"),
+  triggerTable: u64("Address of the trigger table; 0 when nothing can be triggered"),
+  timings: u64("Microseconds a request takes"),
+  request: bytes(96, "Error to inject, with its address"),
+  program: bytes(96, "The trigger table"),
+}));
+type Register = keyof typeof EinjRegisters.fields;
+const offsetOf = (register: Register): bigint => BigInt(fieldOffset(EinjRegisters, register));
 
 /** Error types the device can bring about: those a record of a memory error can stand for. */
 const DEFAULT_TYPES: readonly InjectableType[] = ["memoryCorrectable", "memoryUncorrectableNonFatal", "memoryUncorrectableFatal"];
+const TIMINGS = fromLittleEndian(encode(ExecuteTimings, { nominal: 1000, maximum: 100_000 }));
+const bitOf = (type: InjectableType): bigint => 1n << BigInt(EINJ_ERROR_TYPE[type]);
+
+/** The registers as they are before the guest starts. */
+export const einjRegisters = (types: readonly InjectableType[] = DEFAULT_TYPES): Uint8Array =>
+  encode(EinjRegisters, {
+    execute: 0n,
+    trigger: 0n,
+    session: 0n,
+    type: 0n,
+    offered: types.reduce((all, type) => all | bitOf(type), 0n),
+    status: 0n,
+    triggerTable: 0n,
+    timings: TIMINGS,
+    request: new Uint8Array(EinjRegisters.fields.request.size),
+    program: new Uint8Array(EinjRegisters.fields.program.size),
+  });
+
+/** What each action of the table does. */
+const ACTIONS: readonly (readonly [action: string, instruction: string, register: Register, more?: { readonly [key: string]: Json }])[] = [
+  ["beginInjectionOperation", "writeRegisterValue", "type", { value: 0 }],
+  ["beginInjectionOperation", "writeRegisterValue", "request", { value: 0 }],
+  ["beginInjectionOperation", "writeRegisterValue", "session", { value: 1 }],
+  ["getTriggerErrorActionTable", "readRegister", "triggerTable"],
+  ["setErrorType", "writeRegister", "type"],
+  ["getErrorType", "readRegister", "offered"],
+  ["endOperation", "writeRegisterValue", "session", { value: 0 }],
+  ["executeOperation", "writeRegisterValue", "execute", { value: 1 }],
+  ["checkBusyStatus", "readRegisterValue", "execute", { value: 1, mask: 1 }],
+  ["getCommandStatus", "readRegister", "status"],
+  // Linux takes the address of this register for that of the whole structure.
+  ["setErrorTypeWithAddress", "writeRegister", "request", { mask: 0xffff_ffff }],
+  ["getExecuteOperationTimings", "readRegister", "timings"],
+];
+
+/** The EINJ that drives the device. @param base where the guest finds its registers. */
+export const einjTable = (base: bigint): Uint8Array =>
+  buildTable("EINJ", {
+    entries: ACTIONS.map(([action, instruction, register, more]) => ({
+      action,
+      instruction,
+      registerRegion: {
+        address: hexNumber(base + offsetOf(register)),
+        // The type is the structure's first word.
+        ...(register === "request" && { registerBitWidth: 32, accessSize: "dword" }),
+      },
+      ...more,
+    })),
+  });
+/** The same for registers that the firmware places. @param offset where in the file they begin. */
+export function linkedEinj(file: string, offset: number): LinkedTable {
+  const bytes = einjTable(BigInt(offset));
+  return linkedTable(bytes, (parse(Einj, bytes).entries ?? []) as EinjEntry[], file);
+}
 
 export interface EinjDeviceOptions {
-  /** Where the guest finds the device. */
+  /** Where the registers are. */
+  readonly memory: GuestMemory;
   readonly base: bigint;
+  /** Where the trigger table goes; by default it is among the registers. */
+  readonly program?: bigint;
   readonly types?: readonly InjectableType[];
   /** Whether a memory error can be injected at an address. */
   readonly isMemory: (address: bigint) => boolean;
@@ -37,70 +107,54 @@ export interface EinjDeviceOptions {
   readonly inject: (error: InjectedError) => void;
 }
 
-/** The device behind an EINJ table's registers. */
+/** What stands behind the registers of an EINJ. */
 export class EinjDevice {
-  readonly window: MmioDevice;
   readonly #options: EinjDeviceOptions;
   readonly #types: readonly InjectableType[];
-  readonly #request = new Uint8Array(fixedSize(SetErrorTypeWithAddress));
-  #running = false;
-  #type = 0n;
-  #withAddress = false;
-  #status: number = EINJ_STATUS.success;
   #armed: InjectedError | undefined;
 
   constructor(options: EinjDeviceOptions) {
     this.#options = options;
     this.#types = options.types ?? DEFAULT_TYPES;
-    const request = bufferDevice(this.#request);
-    const trigger = bufferDevice(this.#triggerTable());
-    this.window = {
-      length: WINDOW,
-      read: (offset, size) => {
-        if (offset >= TRIGGER_TABLE) return trigger.read(offset - TRIGGER_TABLE, size);
-        if (offset >= REQUEST) return request.read(offset - REQUEST, size);
-        return this.#readAt(offset, size);
-      },
-      write: (offset, size, value) => {
-        if (offset >= REQUEST && offset < TRIGGER_TABLE) request.write(offset - REQUEST, size, value);
-        // Registers take whole words only; the trigger table cannot be written.
-        else if (offset < REQUEST && size === 8 && offset % 8 === 0) this.#write(REGISTERS[offset / 8], value);
-      },
-    };
   }
 
-  /** The EINJ that drives this device, as a table. */
-  table(): Uint8Array {
-    const at = (register: Register) => ({ address: hexNumber(this.#options.base + BigInt(offsetOf(register))) });
-    const entry = (action: string, instruction: string, register: Register, more: { [key: string]: Json } = {}): Json => ({
-      action,
-      instruction,
-      registerRegion: at(register),
-      ...more,
-    });
-    return buildTable("EINJ", {
-      entries: [
-        entry("beginInjectionOperation", "writeRegisterValue", "begin", { value: "0x1" }),
-        entry("getTriggerErrorActionTable", "readRegister", "triggerTable"),
-        entry("setErrorType", "writeRegister", "type"),
-        { action: "setErrorTypeWithAddress", instruction: "noop", registerRegion: { address: hexNumber(this.#options.base + BigInt(REQUEST)) } },
-        entry("setErrorTypeWithAddress", "writeRegisterValue", "typeWithAddress", { value: "0x1" }),
-        entry("getErrorType", "readRegister", "offered"),
-        entry("endOperation", "writeRegisterValue", "end", { value: "0x1" }),
-        entry("executeOperation", "writeRegisterValue", "execute", { value: hexNumber(EXECUTE_MAGIC) }),
-        entry("checkBusyStatus", "readRegisterValue", "busy", { value: "0x1", mask: "0x1" }),
-        entry("getCommandStatus", "readRegister", "status"),
-        entry("getExecuteOperationTimings", "readRegister", "timings"),
-      ],
-    });
+  /** Do what the guest has asked for since the last look. @returns whether it had asked for anything. */
+  service(): boolean {
+    const triggered = this.#read("trigger") !== 0n;
+    if (triggered) {
+      // The guest does not wait for this one: it may be at its next request already.
+      this.#write("trigger", 0n);
+      const armed = this.#armed;
+      this.#armed = undefined;
+      if (armed) this.#options.inject(armed);
+    }
+    const asked = this.#read("execute") !== 0n;
+    if (asked) {
+      const status = this.#execute();
+      const { memory, base, program = base + offsetOf("program") } = this.#options;
+      memory.write(program, this.#program());
+      this.#write("triggerTable", this.#armed ? program : 0n);
+      this.#write("status", BigInt(EINJ_STATUS[status]));
+      // The guest goes on when it sees this.
+      this.#write("execute", 0n);
+    }
+    return triggered || asked;
   }
 
-  #triggerTable(): Uint8Array {
+  #read(register: Register): bigint {
+    return this.#options.memory.readWord(this.#options.base + offsetOf(register), 8);
+  }
+  #write(register: Register, value: bigint): void {
+    this.#options.memory.writeWord(this.#options.base + offsetOf(register), 8, value);
+  }
+
+  /** The trigger table: one write. */
+  #program(): Uint8Array {
     const entries = [
       {
         action: "triggerError" as const,
         instruction: "writeRegisterValue" as const,
-        registerRegion: { address: this.#options.base + BigInt(offsetOf("trigger")) },
+        registerRegion: { address: this.#options.base + offsetOf("trigger") },
         value: 1n,
       },
     ];
@@ -108,73 +162,29 @@ export class EinjDevice {
     return table(table(0).length);
   }
 
-  #readAt(offset: number, size: AccessSize): bigint {
-    const register = REGISTERS[Math.floor(offset / 8)];
-    const word = register === undefined ? 0n : this.#read(register);
-    return BigInt.asUintN(size * 8, word >> BigInt(8 * (offset % 8)));
-  }
-
-  #read(register: Register): bigint {
-    switch (register) {
-      case "offered":
-        return this.#types.reduce((bits, type) => bits | (1n << BigInt(EINJ_ERROR_TYPE[type])), 0n);
-      case "type":
-        return this.#type;
-      case "status":
-        return BigInt(this.#status);
-      case "triggerTable":
-        return this.#armed ? this.#options.base + BigInt(TRIGGER_TABLE) : 0n;
-      case "timings": {
-        const bytes = encode(ExecuteTimings, TIMINGS);
-        return new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
-      }
-      default:
-        return 0n;
-    }
-  }
-
-  #write(register: Register | undefined, value: bigint): void {
-    switch (register) {
-      case "begin":
-        this.#running = true;
-        this.#armed = undefined;
-        this.#type = 0n;
-        this.#withAddress = false;
-        break;
-      case "type":
-        this.#type = value;
-        this.#withAddress = false;
-        break;
-      case "typeWithAddress":
-        this.#withAddress = true;
-        break;
-      case "execute":
-        if (this.#running && (value & 0xffn) === EXECUTE_MAGIC) this.#status = this.#execute();
-        break;
-      case "trigger": {
-        const armed = this.#armed;
-        this.#armed = undefined;
-        if (armed) this.#options.inject(armed);
-        break;
-      }
-      case "end":
-        this.#running = false;
-        this.#armed = undefined;
-        break;
-    }
-  }
-
-  /** Check what was asked for, and arm the trigger. */
-  #execute(): number {
+  /** Check what is asked for, and arm the trigger. */
+  #execute(): keyof typeof EINJ_STATUS {
+    const { memory, base, isMemory } = this.#options;
+    this.#armed = undefined;
+    if (this.#read("session") === 0n) return "unknownFailure";
     // Copied: the guest could change the request between check and use.
-    const request = parse(SetErrorTypeWithAddress, this.#request.slice());
-    const bits = this.#withAddress ? new DataView(this.#request.buffer).getUint32(0, true) : Number(BigInt.asUintN(32, this.#type));
-    const type = this.#types.find((name) => bits === 2 ** EINJ_ERROR_TYPE[name]);
-    if (type === undefined) return EINJ_STATUS.invalidAccess;
-    const located = this.#withAddress && request.flags?.memoryAddressValid === true;
+    const bytes = memory.read(base + offsetOf("request"), fixedSize(SetErrorTypeWithAddress));
+    const request = parse(SetErrorTypeWithAddress, bytes);
+    const withAddress = fromLittleEndian(bytes.subarray(0, 4));
+    const wanted = withAddress === 0n ? this.#read("type") : withAddress;
+    const type = this.#types.find((name) => wanted === bitOf(name));
+    if (type === undefined) return "invalidAccess";
+    const located = withAddress !== 0n && request.flags?.memoryAddressValid === true;
     const address = located ? request.memoryAddress : undefined;
-    if (address !== undefined && !this.#options.isMemory(address)) return EINJ_STATUS.invalidAccess;
+    if (address !== undefined && !isMemory(address)) return "invalidAccess";
     this.#armed = { type, address, mask: located ? request.memoryAddressRange : undefined };
-    return EINJ_STATUS.success;
+    return "success";
   }
+}
+
+/** The device at an address of a machine that notices every access. */
+export function einjWindow(options: Omit<EinjDeviceOptions, "memory">): MmioDevice {
+  const registers = einjRegisters(options.types);
+  const device = new EinjDevice({ ...options, memory: memoryOf(options.base, registers) });
+  return watchedDevice(registers, () => device.service());
 }

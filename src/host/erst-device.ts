@@ -10,7 +10,7 @@ import { bufferDevice, type MmioDevice, registerDevice } from "./mmio.ts";
 export const ERST_REGISTER = { action: 0, value: 8 } as const;
 const REGISTERS = 16;
 /** What the low byte of the value must be when an operation is executed. */
-const EXECUTE_MAGIC = 0x9cn;
+export const EXECUTE_MAGIC = 0x9cn;
 /** Microseconds an operation takes at most, and usually. */
 const TIMINGS = (100n << 32n) | 10n;
 const ID = fieldOffset(RecordHeader, "recordId");

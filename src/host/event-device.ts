@@ -29,6 +29,10 @@ export class GenericEventDevice {
   get line(): boolean {
     return this.#events !== 0;
   }
+  /** The machine is reset: events nobody has read are forgotten. */
+  reset(): void {
+    this.#events = 0;
+  }
   raise(event: number): void {
     this.#events |= event;
   }

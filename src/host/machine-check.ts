@@ -54,6 +54,11 @@ export const machineCheckState = (): MachineCheckState => ({
   banks: new Map([BROADCAST.bank, BANK].map((bank) => [bank, { control: ALL_ONES, status: 0n }])),
 });
 
+/** The vCPU is reset: no machine check is in progress, but the banks keep what they hold for whoever starts next. */
+export function resetMachineChecks(state: MachineCheckState): void {
+  Object.assign(state, { enabled: true, globalStatus: 0n });
+}
+
 export interface BankWrite {
   readonly vcpu: number;
   readonly bank: number;

@@ -1,5 +1,5 @@
 /** Devices in the guest's address space. */
-import type { AccessSize, GuestMemory } from "../machine/memory.ts";
+import { type AccessSize, type GuestMemory, SparseMemory } from "../machine/memory.ts";
 
 /** Registers behind an address range. Any access of a guest is answered: what a device does not know reads as zero and is ignored when written. */
 export interface MmioDevice {
@@ -112,6 +112,23 @@ export function bufferDevice(bytes: Uint8Array): MmioDevice {
     },
     write: (offset, size, value) => {
       for (let i = 0; i < size && offset + i < bytes.length; i++) bytes[offset + i] = Number((value >> BigInt(8 * i)) & 255n);
+    },
+  };
+}
+
+/** Plain bytes as memory of their own, for what stands behind them. */
+export const memoryOf = (start: bigint, bytes: Uint8Array): GuestMemory =>
+  new MemoryWithDevices(new SparseMemory([]), [{ start, device: bufferDevice(bytes) }]);
+
+/** Plain bytes, and somebody who looks after every write of the guest. */
+export function watchedDevice(bytes: Uint8Array, written: () => void): MmioDevice {
+  const { length, read, write } = bufferDevice(bytes);
+  return {
+    length,
+    read,
+    write: (offset, size, value) => {
+      write(offset, size, value);
+      written();
     },
   };
 }

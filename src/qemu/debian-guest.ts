@@ -1,7 +1,7 @@
 /** A guest to try things on: Debian's kernel and busybox, fetched once with apt and kept in a cache folder. */
 import { readdirSync } from "node:fs";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { UsageError } from "../layout/index.ts";
 import { cached, oneOfPaths, PrivateApt } from "./debian-packages.ts";
 
@@ -10,11 +10,18 @@ const DEBIAN_NAME = { x86: "amd64", arm64: "arm64" } as const satisfies Record<A
 /** The release whose kernel the predictions of version 6.1 were held to. */
 export const DEFAULT_RELEASE = "bookworm";
 
+/** Changes when something else is kept. */
+const FORM = 2;
+/** The module as its package has it, compressed or not. */
+const MODULE = /^einj\.ko(\.[a-z]+)?$/;
+
 export interface GuestFiles {
   /** Path of the kernel. */
   readonly kernel: string;
   /** Path of a static busybox, from which the root file system is made. */
   readonly busybox: string;
+  /** Path of the kernel's module for error injection. */
+  readonly injection: string;
   /** Package the kernel came from. */
   readonly title: string;
 }
@@ -32,7 +39,7 @@ export async function debianGuest(
 ): Promise<GuestFiles> {
   const home = await cached(
     environment,
-    `guest-${release}-${DEBIAN_NAME[architecture]}`,
+    `guest${FORM}-${release}-${DEBIAN_NAME[architecture]}`,
     "the default guest",
     async (work, out) => {
       progress(`fetching the kernel and busybox of Debian ${release} for ${architecture}`);
@@ -40,21 +47,35 @@ export async function debianGuest(
     },
     "give your own with --kernel and --initrd",
   );
-  return { kernel: join(home, "vmlinuz"), busybox: join(home, "busybox"), title: (await readFile(join(home, "title"), "utf8")).trim() };
+  const injection = readdirSync(home).find((name) => MODULE.test(name));
+  if (injection === undefined) throw new UsageError(`${home} is not whole: delete it`);
+  return {
+    kernel: join(home, "vmlinuz"),
+    busybox: join(home, "busybox"),
+    injection: join(home, injection),
+    title: (await readFile(join(home, "title"), "utf8")).trim(),
+  };
 }
 
 async function fetchGuest(apt: PrivateApt, architecture: string, work: string, out: string): Promise<void> {
   const meta = `linux-image-cloud-${architecture}`;
   const kernel = (await apt.dependencies(meta)).find((name) => name.startsWith("linux-image-"));
   if (kernel === undefined) throw new UsageError(`${meta} names no kernel`);
-  // Since Linux 7 the image itself has a package of its own.
-  const binary = (await apt.dependencies(kernel)).find((name) => name.startsWith("linux-binary-"));
+  // Since Linux 7 image and modules have packages of their own.
+  const parts = await apt.dependencies(kernel);
+  const part = (start: string) => parts.find((name) => name.startsWith(start));
+  const binary = part("linux-binary-");
+  const modules = part("linux-modules-");
   const root = join(work, "root");
   await mkdir(root);
-  await apt.unpack([binary ?? kernel, "busybox-static"], root);
-  const image = readdirSync(root, { recursive: true, encoding: "utf8" }).find((path) => /(^|\/)vmlinuz(-[^/]*)?$/.test(path));
+  await apt.unpack([binary ?? kernel, ...(modules === undefined ? [] : [modules]), "busybox-static"], root);
+  const files = readdirSync(root, { recursive: true, encoding: "utf8" });
+  const image = files.find((path) => /(^|\/)vmlinuz(-[^/]*)?$/.test(path));
   if (image === undefined) throw new UsageError(`${binary ?? kernel} holds no kernel`);
+  const injection = files.find((path) => MODULE.test(basename(path)));
+  if (injection === undefined) throw new UsageError(`${modules ?? kernel} holds no module for error injection`);
   await rename(join(root, image), join(out, "vmlinuz"));
+  await rename(join(root, injection), join(out, basename(injection)));
   await rename(oneOfPaths(root, ["bin/busybox", "usr/bin/busybox"], "busybox"), join(out, "busybox"));
   await writeFile(join(out, "title"), `Debian ${kernel}\n`);
 }

@@ -11,6 +11,8 @@ import { encodeScript, parseScript } from "../loader/script.ts";
  * which the last 8 are an address (QEMU docs/specs/vmcoreinfo): there the write-pointer goes.
  */
 export const POINTER_HOME = { file: "etc/vmcoreinfo", offset: 8, size: 8, words: ["-device", "vmcoreinfo"] } as const;
+/** Its first 8 bytes, a format and a length, mean something to QEMU only when all 16 are written at once. */
+export const SECOND_HOME = 0;
 
 /** A table of ours. */
 export interface ExtraTable {
@@ -45,6 +47,8 @@ export interface HandOffRequest {
   readonly extra?: readonly ExtraTable[];
   /** Blobs the extra tables point to, by fw_cfg name. */
   readonly blobs?: ReadonlyMap<string, Uint8Array>;
+  /** A blob whose address is to be written back too, and the file that is meant for it. */
+  readonly tell?: { readonly blob: string; readonly file: string };
 }
 
 /** The fw_cfg files for the machine, with the write-pointer aimed at a file that exists there. @throws EncodeError */
@@ -54,9 +58,15 @@ export function realHandOff(request: HandOffRequest): FwCfgFiles {
     content.set(name, bytes);
     return name;
   };
+  const { tell } = request;
   const tables: TableDescription[] = request.base.map((bytes, i) => ({ file: keep(`base${i}`, bytes) }));
   for (const [i, { bytes, pointers, checksum }] of (request.extra ?? []).entries())
-    tables.push({ file: keep(`extra${i}`, bytes), ...(pointers && { pointers }), ...(checksum !== undefined && { checksum }) });
+    tables.push({
+      file: keep(`extra${i}`, bytes),
+      ...(pointers && { pointers }),
+      ...(checksum !== undefined && { checksum }),
+      ...(i === 0 && tell && { writePointers: [{ file: tell.file, to: { file: tell.blob } }] }),
+    });
   if (request.sources.length > 0) tables.push({ hest: true });
   const blobs: Record<string, BlobDescription> = {};
   for (const [name, bytes] of request.blobs ?? []) blobs[name] = { content: keep(`blob ${name}`, bytes), alignment: 64 };
@@ -70,15 +80,20 @@ export function realHandOff(request: HandOffRequest): FwCfgFiles {
     layout: { tablesMultiple: 1, scriptMultiple: 1 },
   };
   const { files } = buildHandOff(description, (name) => content.get(name)!);
-  return retargeted(files);
+  return retargeted(files, tell?.file);
 }
 
-/** Aim every write-pointer at the one writable file, and leave out the files QEMU would have made for them. */
-export function retargeted(files: FwCfgFiles): FwCfgFiles {
+/**
+ * Aim every write-pointer at the one writable file, and leave out the files QEMU would have made for them.
+ * @param second file whose address goes to a place of its own.
+ */
+export function retargeted(files: FwCfgFiles, second?: string): FwCfgFiles {
   const out = new Map<string, FwCfgFile>([...files].filter(([, { writable }]) => !writable));
   const script = parseScript(files.get(FILE.script)!.bytes);
   const entries = script.entries.map((entry) =>
-    entry.command === "writePointer" ? { ...entry, destinationFile: POINTER_HOME.file, destinationOffset: POINTER_HOME.offset } : entry,
+    entry.command === "writePointer"
+      ? { ...entry, destinationFile: POINTER_HOME.file, destinationOffset: entry.destinationFile === second ? SECOND_HOME : POINTER_HOME.offset }
+      : entry,
   );
   out.set(FILE.script, { bytes: encodeScript({ ...script, entries }) });
   return out;

@@ -1,14 +1,11 @@
 /** What a scenario asks of a machine that a real one on an emulated processor cannot do, and why. */
 import type { MachineChoice, Moment, Scenario } from "../scenario/schema.ts";
-import type { Platform } from "./platform.ts";
 
 const OWN_BUSINESS = "a real guest does as it likes";
-const NO_EINJ = "QEMU's machines have no EINJ";
 const NO_KVM = "the processor is emulated: there is no KVM, and no exception level above the guest's";
 
 /** Why an event is not carried out; others are tried. */
 const EVENTS: { readonly [K in keyof Moment]?: string } = {
-  inject: NO_EINJ,
   vcpu: "what a real processor masks is up to its kernel",
   processorError: NO_KVM,
   esb: NO_KVM,
@@ -29,7 +26,6 @@ const MACHINE: { readonly [K in keyof MachineChoice]?: string } = {
   kvm: NO_KVM,
   lastResort: NO_KVM,
   place: "the firmware places files where it likes",
-  injection: NO_EINJ,
 };
 
 /** Why an event is not carried out; undefined when it is tried. */
@@ -44,17 +40,12 @@ export function whyNot(moment: Moment): string | undefined {
 export const eventName = (moment: Moment): string => `${Object.keys(moment).find((key) => key !== "at")} at ${moment.at} ms`;
 
 /** Members of a scenario, beside its events, that do not count, each with its reason. */
-export function notForReal({ machine = {}, guest }: Scenario, { architecture, title }: Platform): string[] {
+export function notForReal({ machine = {}, guest }: Scenario): string[] {
   const members = (Object.keys(machine) as (keyof MachineChoice)[]).flatMap((name) =>
     MACHINE[name] === undefined ? [] : [`machine.${name}: ${MACHINE[name]}`],
   );
   const slow = (machine.sources ?? []).flatMap(({ id, notification, pollInterval = 0 }) =>
     notification === "polled" && pollInterval > LONGEST_POLL ? [`source ${id}: a timer that looks every ${pollInterval / 1000} s is not waited for`] : [],
   );
-  return [
-    ...members,
-    ...slow,
-    ...(machine.errorStore !== undefined && architecture !== "x86" ? [`machine.errorStore: QEMU gives only x86 machines an ERST, not that of ${title}`] : []),
-    ...Object.keys(guest ?? {}).map((name) => `guest.${name}: ${OWN_BUSINESS}`),
-  ];
+  return [...members, ...slow, ...Object.keys(guest ?? {}).map((name) => `guest.${name}: ${OWN_BUSINESS}`)];
 }

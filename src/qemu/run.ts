@@ -4,11 +4,13 @@ import type { NotificationName } from "../acpi/notification.ts";
 import { decide, type ErrorAddress, type HostError, type MonitorPolicy } from "../host/monitor.ts";
 import { hexNumber, hexToBytes, UsageError } from "../layout/index.ts";
 import { missingRecords } from "../scenario/error-store.ts";
+import { type InjectionEvent, injectedError, triggerWords } from "../scenario/injection.ts";
 import { policyOf } from "../scenario/machine.ts";
 import { recordOf } from "../scenario/record.ts";
 import type { Moment, Number64, RecordEvent, Scenario, StoreEvent } from "../scenario/schema.ts";
 import { Timeline, type TimelineEntry } from "../scenario/timeline.ts";
 import { inMemory, MOST_FOLLOWED, PANICKED, type RealRecord, RecordFollower, type Say, watchDeath } from "./follower.ts";
+import { inject } from "./injection.ts";
 import { type Comparison, differ, isAftermath, isLastWord, type KernelName, plainLines } from "./kernel-log.ts";
 import { ConnectionLost } from "./lines.ts";
 import { GuestError, type RealMachine } from "./machine.ts";
@@ -107,7 +109,7 @@ class RealRun {
       say: this.#say,
       ...(progress && { progress }),
     });
-    this.#skipped.push(...notForReal(this.#scenario, platform));
+    this.#skipped.push(...notForReal(this.#scenario));
     for (const moment of [...this.#scenario.events].sort((a, b) => a.at - b.at)) {
       if (this.#ended || !this.#machine.running) {
         this.#skipped.push(`${eventName(moment)}: the machine is gone`);
@@ -162,6 +164,7 @@ class RealRun {
       await this.#handle({ kind: "seaExit", address: { physical: big(guestPhysicalAddress), virtual: big(guestVirtualAddress) } });
     } else if (moment.record) await this.#userRecord(moment.record, moment.at);
     else if (moment.erst) await this.#tell(eventName(moment), () => this.#useStore(moment.erst!));
+    else if (moment.inject) await this.#tell(eventName(moment), () => this.#inject(moment.inject!));
     else if (moment.crash) await this.#tell(eventName(moment), () => this.#crash());
     else if (moment.guestWrites?.address !== undefined) {
       const { address, bytes } = moment.guestWrites;
@@ -194,6 +197,19 @@ class RealRun {
     if (typeof done === "string") return done;
     this.#checks.push(done);
     this.#say("guest", "controller", event.operation, `${done.title[0]!.toLowerCase()}${done.title.slice(1)}`);
+    return undefined;
+  }
+
+  /** Somebody at the guest's console injects an error; what becomes of it comes back as a record. */
+  async #inject(event: InjectionEvent): Promise<string | undefined> {
+    const { served } = this.#started;
+    if (!this.#scenario.machine?.injection || !served) return "the machine has no EINJ (machine.injection)";
+    const { check, injected } = await inject(this.#machine, served, event, this.#say);
+    this.#checks.push(check);
+    for (const error of injected) {
+      this.#say("controller", "monitor", "injected", triggerWords(error));
+      await this.#handle(injectedError(error, this.#policy));
+    }
     return undefined;
   }
 

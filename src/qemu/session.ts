@@ -1,5 +1,6 @@
 /** A guest on a machine whose tables are ours: from fw_cfg files to a guest that has started and an address that came back. */
 import { readFile } from "node:fs/promises";
+import { basename } from "node:path";
 import { UsageError } from "../layout/index.ts";
 import { FILE, type FwCfgFiles } from "../loader/fw-cfg.ts";
 import { DEFAULT_RAM } from "../machine/machines.ts";
@@ -17,10 +18,15 @@ export interface SessionGuest extends Guest {
   readonly shell: boolean;
 }
 
+/** The root file system of our own guest. */
+export async function guestInitrd({ busybox, injection }: Pick<GuestFiles, "busybox" | "injection">): Promise<Uint8Array> {
+  const content = async (path: string) => new Uint8Array(await readFile(path));
+  return buildInitramfs(await content(busybox), new Map([[basename(injection), await content(injection)]]));
+}
+
 /** Our own guest. */
 export async function defaultGuest(files: GuestFiles, append = ""): Promise<SessionGuest> {
-  const initrd = buildInitramfs(new Uint8Array(await readFile(files.busybox)));
-  return { kernel: files.kernel, initrd, append: `rdinit=/init ${append}`, ready: new RegExp(GUEST_SAYS.ready), shell: true };
+  return { kernel: files.kernel, initrd: await guestInitrd(files), append: `rdinit=/init ${append}`, ready: new RegExp(GUEST_SAYS.ready), shell: true };
 }
 
 export interface Patience {
@@ -64,13 +70,21 @@ export interface SessionOptions {
   readonly words?: readonly string[];
   readonly patience?: Patience;
   readonly progress?: (text: string) => void;
+  /** Called when the firmware is done, before the kernel looks for its devices. */
+  readonly linked?: (machine: RealMachine) => Promise<void>;
 }
+/** What is printed when the firmware reads fw_cfg no more. */
+const FIRMWARE_DONE = /EFI stub: Exiting boot services|Linux version /;
 
 /** Start the machine with these files and wait until the guest is up. The caller stops it. */
-export async function startGuest({ platform, guest, files, words = [], patience = PATIENCE, progress }: SessionOptions): Promise<RealMachine> {
+export async function startGuest({ platform, guest, files, words = [], patience = PATIENCE, progress, linked }: SessionOptions): Promise<RealMachine> {
   const machine = await RealMachine.start({ platform, ram: DEFAULT_RAM, acpi: false, files, guest, words: [...POINTER_HOME.words, ...words] });
   try {
     progress?.(`${platform.title} and the guest are starting`);
+    if (linked) {
+      await machine.waitFor(new RegExp(`${FIRMWARE_DONE.source}|${guest.ready.source}`, "m"), patience.boot, "the guest's start");
+      await linked(machine);
+    }
     await machine.waitFor(guest.ready, patience.boot, "the guest's start");
     return machine;
   } catch (error) {
@@ -79,12 +93,12 @@ export async function startGuest({ platform, guest, files, words = [], patience 
   }
 }
 
-/** What the firmware wrote back; zero when it wrote nothing. */
-export async function writtenAddress(machine: RealMachine): Promise<bigint> {
+/** What the firmware wrote back; zero when it wrote nothing. @param offset where in the file it goes. */
+export async function writtenAddress(machine: RealMachine, offset: number = POINTER_HOME.offset): Promise<bigint> {
   const found = (await machine.fwCfg.list()).find(({ name }) => name === POINTER_HOME.file);
   if (!found) throw new UsageError(`the machine has no ${POINTER_HOME.file}`);
   const bytes = await machine.fwCfg.read(found.key, found.size);
-  return fromLittleEndian(bytes.subarray(POINTER_HOME.offset, POINTER_HOME.offset + POINTER_HOME.size));
+  return fromLittleEndian(bytes.subarray(offset, offset + POINTER_HOME.size));
 }
 
 /** A table as the guest's kernel found it, where it said it lies. */

@@ -9,12 +9,14 @@ import { type Outside, readerOf } from "../scenario/outside.ts";
 import type { Scenario } from "../scenario/schema.ts";
 import { compareBootErrors } from "./boot-errors.ts";
 import { errorDeviceOf, eventDeviceTable } from "./event-device.ts";
-import { realHandOff } from "./hand-off.ts";
+import { realHandOff, SECOND_HOME } from "./hand-off.ts";
+import { compareInjection } from "./injection.ts";
 import { type Comparison, compareLines, isTableLine, type KernelName, kernelOf, plainLines } from "./kernel-log.ts";
 import type { RealMachine } from "./machine.ts";
 import { cannotRaise, EVENT_INTERRUPT } from "./notify.ts";
 import type { Platform } from "./platform.ts";
-import { guestTable, machineTables, PATIENCE, type Patience, type SessionGuest, startGuest } from "./session.ts";
+import { REGISTERS, REGISTERS_ADDRESS, ServedDevices, triggerPage } from "./served.ts";
+import { guestTable, machineTables, PATIENCE, type Patience, type SessionGuest, startGuest, writtenAddress } from "./session.ts";
 import { RealStore } from "./store.ts";
 import { keepTables, keptTables, tableFile } from "./table-cache.ts";
 
@@ -36,6 +38,8 @@ export interface StartedMachine {
   /** Whether it should have error sources. */
   readonly hasSources: boolean;
   readonly store?: RealStore;
+  /** Devices that are served from outside. */
+  readonly served?: ServedDevices;
   /** What was handed over as errors of the boot before. */
   readonly bootErrors?: Uint8Array;
   /** End it, and remove its files. */
@@ -54,8 +58,11 @@ export async function startMachine({ machine: choice = {} }: Scenario, policy: M
   }
   const region = choice.bootErrors && bootErrorRegion(choice.bootErrors, readerOf(options));
   const bert = region && bootErrorTable(region);
-  const stored = platform.architecture === "x86" ? storeBytes(choice.errorStore, options) : undefined;
-  const store = stored && (await RealStore.open(stored));
+  const stored = storeBytes(choice.errorStore, options);
+  // QEMU has an ERST device for x86 machines only.
+  const store = stored && (platform.architecture === "x86" ? await RealStore.open(stored) : RealStore.served(stored));
+  const own = platform.architecture === "x86" ? undefined : stored;
+  const served = choice.injection || own ? new ServedDevices({ injection: choice.injection === true, ...(own && { store: own }) }) : undefined;
   try {
     const words = store?.words ?? [];
     const kept = options.cache === undefined ? undefined : await tableFile(options.cache, platform, store?.device ?? "");
@@ -71,17 +78,23 @@ export async function startMachine({ machine: choice = {} }: Scenario, policy: M
       base,
       sources: errorSources,
       handOff,
-      extra: [{ bytes: eventDeviceTable(EVENT_INTERRUPT[platform.architecture], errorDeviceOf(base)) }, ...(bert ? [bert] : [])],
-      ...(bert && { blobs: new Map([[BOOT_ERRORS, bert.blob]]) }),
+      extra: [{ bytes: eventDeviceTable(EVENT_INTERRUPT[platform.architecture], errorDeviceOf(base)) }, ...(bert ? [bert] : []), ...(served?.tables ?? [])],
+      blobs: new Map([...(bert ? ([[BOOT_ERRORS, bert.blob]] as const) : []), ...(served ? ([[REGISTERS, served.registers]] as const) : [])]),
+      ...(served && { tell: { blob: REGISTERS, file: REGISTERS_ADDRESS } }),
     });
-    const machine = await startGuest({ platform, guest, files, words, patience, ...(progress && { progress }) });
+    const page = choice.injection ? triggerPage(platform) : undefined;
+    const linked = served && (async (machine: RealMachine) => served.serve(machine.memory, await writtenAddress(machine, SECOND_HOME), page?.address));
+    const started = page === undefined ? guest : { ...guest, append: `${guest.append ?? ""} ${page.word}` };
+    const machine = await startGuest({ platform, guest: started, files, words, patience, ...(progress && { progress }), ...(linked && { linked }) });
     return {
       machine,
       kernel: kernelOf(machine.output),
       hasSources: sources.length > 0,
       ...(store && { store }),
+      ...(served && { served }),
       ...(region && { bootErrors: region }),
       release: async () => {
+        served?.stop();
         try {
           await machine.stop();
         } finally {
@@ -90,6 +103,7 @@ export async function startMachine({ machine: choice = {} }: Scenario, policy: M
       },
     };
   } catch (error) {
+    served?.stop();
     await store?.release();
     throw error;
   }
@@ -104,7 +118,7 @@ export interface ComparedStart {
 }
 
 /** What the guest's start says of what it was given. */
-export function compareStart({ machine, kernel, hasSources, store, bootErrors }: StartedMachine, guest: SessionGuest): ComparedStart {
+export function compareStart({ machine, kernel, hasSources, store, served, bootErrors }: StartedMachine, guest: SessionGuest): ComparedStart {
   const comparisons: Comparison[] = [];
   let bound: ReadonlySet<number> = new Set();
   const hest = guestTable(machine, "HEST");
@@ -114,6 +128,7 @@ export function compareStart({ machine, kernel, hasSources, store, bootErrors }:
     comparisons.push({ title: TABLE, lines: compareLines(probed.messages, plainLines(machine.output).filter(isTableLine)) });
   } else if (hasSources) comparisons.push({ title: TABLE, lines: [{ kind: "missing", text: "ACPI: HEST" }] });
   if (bootErrors) comparisons.push(...compareBootErrors(machine, bootErrors, kernel.version));
+  if (served?.injection && guest.shell) comparisons.push(...compareInjection(machine.output));
   if (store) comparisons.push(...store.compareStart(machine.output, kernel.version, guest.shell));
   return { comparisons, bound };
 }

@@ -10,8 +10,8 @@ import { ERST_STARTS, messageRecord, messageText, mountPstore, type PstoreConten
 import type { KernelVersion } from "../guest/report/words.ts";
 import { type Json, toJson } from "../layout/index.ts";
 import { StoreDevice, storedLine, storedRecords } from "../scenario/error-store.ts";
-import { type Guarded, heldFolder } from "./guardian.ts";
-import { GUEST_SAYS } from "./initramfs.ts";
+import { heldFolder } from "./guardian.ts";
+import { GUEST_SAYS, INJECTION_FILES } from "./initramfs.ts";
 import { type Comparison, compareLines, consoleLines, isLastWord, isStoreLine, plainLines } from "./kernel-log.ts";
 import { optionPath } from "./platform.ts";
 
@@ -23,50 +23,59 @@ const CLOCKS = 5;
 /** What the guest is expected to leave when it dies: its last messages, each with its level. */
 export type LastWords = readonly string[];
 
+/** Where its bytes are. */
+interface Backing {
+  /** The file behind QEMU's device. */
+  readonly path?: string;
+  readonly content: () => Uint8Array;
+  readonly release: () => Promise<void>;
+}
+
 export class RealStore {
   /** Words of QEMU's command line, and what the machine has by them. */
   readonly words: readonly string[];
   readonly device: string;
-  readonly #held: Guarded;
-  readonly #path: string;
+  readonly #backing: Backing;
   readonly #model: StoreDevice;
   readonly #driver: ErstDriver;
   readonly #started = Math.floor(Date.now() / 1000);
   #mounted: PstoreContents = { files: [], messages: [] };
 
-  private constructor(held: Guarded, path: string, bytes: Uint8Array) {
-    this.#held = held;
-    this.#path = path;
+  private constructor(bytes: Uint8Array, backing: Backing) {
+    this.#backing = backing;
     this.#model = new StoreDevice(bytes, MODEL_BASE);
     this.#driver = this.#model.driver();
-    this.device = `acpi-erst,record_size=${this.#driver.rangeLength}`;
-    this.words = [
-      "-object",
-      `memory-backend-file,id=store,mem-path=${optionPath(path)},size=${bytes.length},share=on`,
-      "-device",
-      `${this.device},memdev=store`,
-    ];
+    const { path } = backing;
+    this.device = path === undefined ? "" : `acpi-erst,record_size=${this.#driver.rangeLength}`;
+    this.words =
+      path === undefined
+        ? []
+        : ["-object", `memory-backend-file,id=store,mem-path=${optionPath(path)},size=${bytes.length},share=on`, "-device", `${this.device},memdev=store`];
   }
 
-  /** A store in a file that goes with this process. @throws UsageError for bytes that are no store. */
+  /** A store that is served from outside: its bytes change there. */
+  static served(bytes: Uint8Array): RealStore {
+    return new RealStore(bytes, { content: () => bytes.slice(), release: async () => undefined });
+  }
+  /** A store in a file that goes with this process, behind QEMU's device. @throws UsageError for bytes that are no store. */
   static async open(bytes: Uint8Array): Promise<RealStore> {
     const held = await heldFolder();
     try {
       const path = join(held.folder, "store");
       await writeFile(path, bytes);
-      return new RealStore(held, path, bytes);
+      return new RealStore(bytes, { path, content: () => new Uint8Array(readFileSync(path)), release: () => held.release() });
     } catch (error) {
       await held.release();
       throw error;
     }
   }
   async release(): Promise<void> {
-    await this.#held.release();
+    await this.#backing.release();
   }
 
   /** What is in it now. */
   get content(): Uint8Array {
-    return new Uint8Array(readFileSync(this.#path));
+    return this.#backing.content();
   }
 
   /** What the guest's drivers say and, when it prints them, the files of its store. */
@@ -88,7 +97,10 @@ export class RealStore {
     const list = (files: readonly StoredFile[]) => files.map(fileLine).sort();
     return [
       ...out,
-      { title: "The files the guest finds in its error record store", lines: compareLines(list(this.#mounted.files), list(printedFiles(console))) },
+      {
+        title: "The files the guest finds in its error record store",
+        lines: compareLines(list(this.#mounted.files), list(printedFiles(console).filter(({ name }) => !name.startsWith(INJECTION_FILES)))),
+      },
     ];
   }
 

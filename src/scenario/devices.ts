@@ -2,15 +2,16 @@
 import type { OsTable } from "../firmware/os-view.ts";
 import { EinjDriver } from "../guest/einj.ts";
 import { ErstDriver } from "../guest/erst.ts";
-import type { Death, GuestKernel } from "../guest/kernel.ts";
 import { ERST_STARTS, lastWords, messageRecord, mountPstore, pstoreId } from "../guest/pstore.ts";
-import { EinjDevice, type InjectedError } from "../host/einj-device.ts";
+import type { Death, SystemModel } from "../guest/steps.ts";
+import { einjTable, einjWindow, type InjectedError } from "../host/einj-device.ts";
 import { GENERIC_EVENT_DEVICE, GenericEventDevice } from "../host/event-device.ts";
 import { type Mapping, MemoryWithDevices } from "../host/mmio.ts";
 import { hexNumber, UsageError } from "../layout/index.ts";
 import type { GuestMemory, Region } from "../machine/memory.ts";
 import { bootErrorRegion } from "./boot-errors.ts";
 import { StoreDevice, storeBytes } from "./error-store.ts";
+import { injectionRequest, injectionWords, refusalWords } from "./injection.ts";
 import { type Outside, readerOf } from "./outside.ts";
 import type { MachineChoice, Moment, StoreEvent } from "./schema.ts";
 import type { Timeline } from "./timeline.ts";
@@ -35,6 +36,7 @@ export class PlatformDevices {
   /** arm64: what a GPIO signal goes through. */
   readonly events = new GenericEventDevice();
   readonly #timeline: Timeline;
+  readonly #isRam: (address: bigint) => boolean;
   #einj: EinjDriver | undefined;
   readonly #store: StoreDevice | undefined;
   #erst: ErstDriver | undefined;
@@ -48,17 +50,14 @@ export class PlatformDevices {
     outside: Outside,
   ) {
     this.#timeline = timeline;
+    this.#isRam = (address) => ram.some(({ start, length }) => address >= start && address < start + length);
     const place = PLACES[machine.architecture ?? "arm64"];
     const tables: Record<string, Uint8Array> = {};
     const mappings: Mapping[] = machine.architecture === "x86" ? [] : [{ start: GENERIC_EVENT_DEVICE.base, device: this.events.window }];
     if (machine.injection) {
-      const device = new EinjDevice({
-        base: place.injection,
-        isMemory: (address) => ram.some(({ start, length }) => address >= start && address < start + length),
-        inject,
-      });
-      tables["EINJ"] = device.table();
-      mappings.push({ start: place.injection, device: device.window });
+      const base = place.injection;
+      tables["EINJ"] = einjTable(base);
+      mappings.push({ start: base, device: einjWindow({ base, isMemory: this.#isRam, inject }) });
     }
     const store = storeBytes(machine.errorStore, outside);
     if (store) {
@@ -91,15 +90,16 @@ export class PlatformDevices {
   }
 
   reset(): void {
+    this.events.reset();
     this.#store?.reset();
   }
 
   /** The guest finds the tables and starts its drivers. @param kernel whose log their messages go to. */
-  start(found: readonly OsTable[], kernel: GuestKernel): void {
+  start(found: readonly OsTable[], kernel: SystemModel): void {
     const table = (signature: string) => found.find((candidate) => candidate.signature === signature);
     const einj = table("EINJ");
     if (einj) {
-      this.#einj = new EinjDriver({ memory: this.memory }, einj.bytes);
+      this.#einj = new EinjDriver({ memory: this.memory }, einj.bytes, this.#isRam);
       this.#timeline.add("guest", undefined, "einj", `EINJ found at ${hexNumber(einj.address)}: it offers ${this.#einj.offered.join(", ")}`);
     }
     const erst = table("ERST");
@@ -121,7 +121,7 @@ export class PlatformDevices {
   }
 
   /** A kernel that dies stores its last messages. @param now milliseconds since the start. */
-  keepLastWords({ messages }: GuestKernel, why: Death, now: number): void {
+  keepLastWords({ messages }: SystemModel, why: Death, now: number): void {
     const driver = this.#erst;
     if (!driver) return;
     // A boot that finds records of such a time comes after it.
@@ -141,15 +141,11 @@ export class PlatformDevices {
     }
   }
 
-  inject({ type, address, mask }: NonNullable<Moment["inject"]>): void {
+  inject(wanted: NonNullable<Moment["inject"]>): void {
     if (!this.#einj) throw new UsageError("an event injects an error, but the machine has no EINJ (machine.injection)");
-    this.#timeline.add("guest", "controller", "inject", `asks EINJ for ${type}${address === undefined ? "" : ` at ${hexNumber(BigInt(address))}`}`);
-    const result = this.#einj.inject({
-      type,
-      address: address === undefined ? undefined : BigInt(address),
-      mask: mask === undefined ? undefined : BigInt(mask),
-    });
-    if (result !== "success") this.#timeline.add("controller", "guest", "refused", `EINJ answers: ${result}`, { bad: true });
+    this.#timeline.add("guest", "controller", "inject", injectionWords(wanted));
+    const result = this.#einj.inject(injectionRequest(wanted));
+    if (result !== "success") this.#timeline.add("controller", "guest", "refused", refusalWords(result), { bad: true });
   }
 
   store({ operation, id, text = "" }: StoreEvent): void {

@@ -2,13 +2,13 @@
 import type { InjectedError } from "../host/einj-device.ts";
 import type { Account } from "../host/error-source.ts";
 import { finishMachineCheck, injectMachineCheck } from "../host/machine-check.ts";
-import { memoryRecord } from "../host/memory-record.ts";
 import { type Decision, decide, type HostError } from "../host/monitor.ts";
 import { hexNumber, hexToBytes, UsageError } from "../layout/index.ts";
 import type { GuestMemory } from "../machine/memory.ts";
 import { missingRecords } from "./error-store.ts";
 import { Exceptions } from "./exceptions.ts";
 import { Hypervisor } from "./hypervisor.ts";
+import { injectedError, triggerWords } from "./injection.ts";
 import { Messenger, type Notice } from "./messenger.ts";
 import type { Outside } from "./outside.ts";
 import { addressWords, injectionData, injectionWords } from "./processor.ts";
@@ -41,9 +41,6 @@ export interface RunResult {
 }
 
 const big = (value: Number64 | undefined): bigint | undefined => (value === undefined ? undefined : BigInt(value));
-
-/** Position of the lowest set bit. */
-const lowestBit = (mask: bigint): number => (mask & -mask).toString(2).length - 1;
 
 /** What only an arm64 machine has. */
 const ARM64_EVENTS = ["seaExit", "processorError", "esb", "setEvents", "exit", "monitorTries"] as const satisfies readonly (keyof Moment)[];
@@ -146,6 +143,8 @@ class Run {
     if (moment.exit) this.#hypervisor.exit(moment.exit);
     if (moment.monitorTries) this.#hypervisor.attempt(moment.monitorTries);
     if (moment.guest) {
+      if (moment.guest.system !== undefined || moment.guest.level !== undefined)
+        throw new UsageError(`event at ${this.#stage.agenda.now} ms: guest: a system that runs stays what it is, and at its level`);
       this.#stage.guest = { ...this.#stage.guest, ...moment.guest };
       if (moment.guest.acknowledges !== undefined)
         this.#say("guest", undefined, "behaviour", moment.guest.acknowledges ? "acknowledges from now on" : "stops acknowledging");
@@ -187,19 +186,9 @@ class Run {
   }
 
   /** An error the guest injected through EINJ. */
-  #injected({ type, address, mask }: InjectedError): void {
-    this.#say("controller", "monitor", "injected", `the trigger was pulled: ${type}`);
-    const severity = type.endsWith("Fatal") && !type.endsWith("NonFatal") ? "fatal" : type.endsWith("NonFatal") ? "recoverable" : "corrected";
-    const lsb = mask === undefined || mask === 0n ? undefined : lowestBit(mask);
-    const block = memoryRecord({
-      physicalAddress: address,
-      addressLsb: lsb,
-      severity,
-      errorType: severity === "corrected" ? "singleBitEcc" : "multiBitEcc",
-      fruText: "EINJ",
-    });
-    const notification = this.#stage.policy.actionOptional === "none" ? undefined : this.#stage.policy.actionOptional;
-    this.#handle({ kind: "record", block, notification }, 0);
+  #injected(error: InjectedError): void {
+    this.#say("controller", "monitor", "injected", triggerWords(error));
+    this.#handle(injectedError(error, this.#stage.policy), 0);
   }
 
   #userRecord(event: RecordEvent): void {
@@ -278,6 +267,11 @@ class Run {
   }
 
   #end(how: "exit" | "abort" | "reset"): void {
+    if (how === "reset") {
+      this.#say("monitor", undefined, how, "triple fault: the monitor resets the machine", { bad: true });
+      this.#exceptions.reset();
+      return;
+    }
     this.#stage.ended = true;
     this.#say("monitor", undefined, how, `${ENDS[how]}: the machine is gone`, { bad: true });
   }
@@ -363,7 +357,7 @@ function store(memory: GuestMemory, address: bigint, bytes: Uint8Array): void {
 }
 const wordOf = (bytes: Uint8Array): bigint => bytes.reduceRight((word, byte) => (word << 8n) | BigInt(byte), 0n);
 
-const ENDS = { exit: "the monitor exits with status 1", abort: "the monitor aborts", reset: "triple fault" } as const;
+const ENDS = { exit: "the monitor exits with status 1", abort: "the monitor aborts" } as const;
 const VCPU_WORDS = {
   interruptsMasked: "interrupt masking",
   serrorMasked: "SError masking",

@@ -113,19 +113,3 @@ describeOn("seabios")("the error record store", () => {
     expect(printedFiles(result.console).map(({ name }) => name)).toEqual(["dmesg-erst-1", "dmesg-erst-4.enc.z", "dmesg-erst-5", "unknown-erst-3"]);
   });
 });
-
-describeOn("aavmf")("an arm64 machine", () => {
-  test("has no store, and that is said", async () => {
-    const result = await runOn("aavmf", {
-      name: "no store",
-      machine: { ras: false, errorStore: 65536 },
-      events: [{ at: 0, erst: { operation: "read", id: 1 } }],
-    });
-    expect(result.differs).toBe(false);
-    expect(result.done).toBe(0);
-    expect(result.skipped).toEqual([
-      "machine.errorStore: QEMU gives only x86 machines an ERST, not that of AAVMF",
-      "erst at 0 ms: the machine has no error record store",
-    ]);
-  });
-});

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ERST_ACTION } from "../../src/acpi/action-entry.ts";
 import { RecordHeader } from "../../src/cper/record.ts";
-import { EinjDevice, type InjectedError } from "../../src/host/einj-device.ts";
+import { einjWindow, type InjectedError } from "../../src/host/einj-device.ts";
 import { ErrorSourceDevice, type ErrorSourceOptions, type Locate, type RecordingPolicy } from "../../src/host/error-source.ts";
 import { ErstDevice } from "../../src/host/erst-device.ts";
 import { type Backend, ErstStorage, emptyStore } from "../../src/host/erst-storage.ts";
@@ -201,7 +201,7 @@ describe("devices in the address space", () => {
     const injected: InjectedError[] = [];
     const backend = new Walled(emptyStore(0x6000, 4096));
     const erst = new ErstDevice(new ErstStorage(backend), PLACES.exchange);
-    const einj = new EinjDevice({
+    const einj = einjWindow({
       base: PLACES.einj,
       isMemory: (address) => address >= RAM.start && address < RAM.start + RAM.length,
       inject: (error) => injected.push(error),
@@ -209,7 +209,7 @@ describe("devices in the address space", () => {
     const events = new GenericEventDevice();
     const memory = new MemoryWithDevices(new SparseMemory([RAM]), [
       { start: PLACES.events, device: events.window },
-      { start: PLACES.einj, device: einj.window },
+      { start: PLACES.einj, device: einj },
       { start: PLACES.registers, device: erst.registers },
       { start: PLACES.exchange, device: erst.exchange },
     ]);

@@ -34,14 +34,17 @@ function apt(targets: string): void {
 indextargets*) printf '${targets.replaceAll("\n", "\\n")}\\n' ;;
 *update) for word; do case $word in Dir::Etc::sourcelist=*) cat "\${word#*=}" >>$log ;; esac; done ;;
 *install*) for word; do case $word in Dir::Cache=*) cache=\${word#*=} ;; esac; done; touch $cache/archives/libc6_1_all.deb $cache/archives/qemu-system-arm_1%3a11.1_all.deb ;;
-*download*) shift $(($# - 2)); for name; do touch "\${name}_1%3a2.0-1_all.deb"; done; echo "download $*" >>$log ;;
+*download*) while [ "$1" != download ]; do shift; done; shift; for name; do touch "\${name}_1%3a2.0-1_all.deb"; done; echo "download $*" >>$log ;;
 esac`,
   );
-  program("apt-cache", `case "$*" in *cloud-arm64) echo '  Depends: linux-image-7.2-arm64' ;; *) echo '  Depends: linux-binary-7.2-arm64' ;; esac`);
+  program(
+    "apt-cache",
+    `case "$*" in *cloud-arm64) echo '  Depends: linux-image-7.2-arm64' ;; *) printf '  Depends: linux-binary-7.2-arm64\\n  Depends: linux-modules-7.2-arm64\\n' ;; esac`,
+  );
   program(
     "dpkg-deb",
-    `mkdir -p "$3/usr/lib/modules/7.2" "$3/usr/bin" "$3/usr/lib/x86_64-linux-gnu" "$3/usr/share/qemu" "$3/etc"
-for file in lib/modules/7.2/vmlinuz bin/busybox bin/qemu-system-aarch64 bin/qemu-system-x86_64 bin/other lib/x86_64-linux-gnu/libc.so.6 share/qemu/rom; do echo "$file" >"$3/usr/$file"; done
+    `mkdir -p "$3/usr/lib/modules/7.2/kernel" "$3/usr/bin" "$3/usr/lib/x86_64-linux-gnu" "$3/usr/share/qemu" "$3/etc"
+for file in lib/modules/7.2/vmlinuz lib/modules/7.2/kernel/einj.ko.xz bin/busybox bin/qemu-system-aarch64 bin/qemu-system-x86_64 bin/other lib/x86_64-linux-gnu/libc.so.6 share/qemu/rom; do echo "$file" >"$3/usr/$file"; done
 printf '#!/bin/sh\\necho "$@"\\n' >"$3/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"; chmod +x "$3/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"`,
   );
 }
@@ -52,10 +55,13 @@ const leftovers = () => readdirSync(join(work, "cache", "apei")).filter((name) =
 describe("a guest of another release", () => {
   test("comes from the mirrors the system uses, with the release's name", async () => {
     apt(SYSTEM);
-    const { kernel, busybox, title } = await debianGuest("arm64", environment(), () => undefined, "sid");
-    expect(log()).toMatch(/^deb (\[signed-by=\S+\] )?http:\/\/mirror\.example\/debian\/ sid main\ndownload linux-binary-7\.2-arm64 busybox-static\n$/);
+    const { kernel, busybox, injection, title } = await debianGuest("arm64", environment(), () => undefined, "sid");
+    expect(log()).toMatch(
+      /^deb (\[signed-by=\S+\] )?http:\/\/mirror\.example\/debian\/ sid main\ndownload linux-binary-7\.2-arm64 linux-modules-7\.2-arm64 busybox-static\n$/,
+    );
     expect(readFileSync(kernel, "utf8")).toBe("lib/modules/7.2/vmlinuz\n");
     expect(readFileSync(busybox, "utf8")).toBe("bin/busybox\n");
+    expect(readFileSync(injection, "utf8")).toBe("lib/modules/7.2/kernel/einj.ko.xz\n");
     expect(title).toBe("Debian linux-image-7.2-arm64");
     expect(leftovers()).toEqual([]);
   });

@@ -1,12 +1,18 @@
 import { spawnSync } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
+import { buildTable } from "../../src/acpi/build-tables.ts";
 import { boot } from "../../src/firmware/boot.ts";
+import { ErstDriver } from "../../src/guest/erst.ts";
+import { emptyStore } from "../../src/host/erst-storage.ts";
 import { FILE, type FwCfgFiles } from "../../src/loader/fw-cfg.ts";
+import { SparseMemory } from "../../src/machine/memory.ts";
 import { errorDeviceOf, eventDeviceTable } from "../../src/qemu/event-device.ts";
 import { POINTER_HOME, realHandOff, signatureOf, tablesOf } from "../../src/qemu/hand-off.ts";
 import { cpioArchive } from "../../src/qemu/initramfs.ts";
 import { compareLines, differ, isBootLine, isReport, isTableLine, kernelOf, memoryOf, plainLines } from "../../src/qemu/kernel-log.ts";
 import { cannotRaise } from "../../src/qemu/notify.ts";
+import { REGISTERS, REGISTERS_ADDRESS, ServedDevices } from "../../src/qemu/served.ts";
 import { printedFiles } from "../../src/qemu/store.ts";
 import { haveIasl, iaslCompile } from "../support/iasl.ts";
 import { describeShared, shared } from "../support/shared.ts";
@@ -130,6 +136,84 @@ test("a line of a program that the kernel interrupts is one line, and so is the 
   const output = `apei-guest: be${stamp(said)}gin dmesg-erst-1\n: aGV${stamp(said)}${stamp("second")}sbG8=\napei-guest: end dmesg-erst-1${stamp(said)}\n: a${stamp(said)}`;
   expect(printedFiles(output).map(({ name, bytes }) => [name, new TextDecoder().decode(bytes)])).toEqual([["dmesg-erst-1", "hello"]]);
   expect(plainLines(output)).toEqual([said, "apei-guest: begin dmesg-erst-1", said, "second", ": aGVsbG8=", said, "apei-guest: end dmesg-erst-1", said, ": a"]);
+});
+test("what firmware leaves before the kernel's first line is not of a program's", () => {
+  const output = "\u001b[2J\u001b[001;001H[    0.000000] Booting Linux\n[    7.1] x\napei-guest: ready";
+  expect(plainLines(output)).toEqual(["\u001b[2J\u001b[001;001H", "Booting Linux", "[    7.1] x", "apei-guest: ready"]);
+});
+
+describe("devices that are served from outside", () => {
+  const fadt = buildTable("FACP", { header: { revision: 6 }, body: "00".repeat(240) });
+  const dsdt = buildTable("DSDT", { header: { revision: 2 }, body: "" });
+  const served = () => new ServedDevices({ injection: true, store: emptyStore(0x6000, 4096) });
+
+  test.each(["generic", "seabios", "ovmf", "aavmf"] as const)(
+    "%s: every register of the tables is where the firmware put it, and the host is told",
+    (firmware) => {
+      const { tables, registers } = served();
+      const arm = firmware === "generic" || firmware === "aavmf";
+      const files = realHandOff({
+        machine: arm ? "virt" : "q35",
+        base: [dsdt, fadt],
+        sources: [{ id: 0, notification: "polled" }],
+        handOff: "hest",
+        extra: tables,
+        blobs: new Map([[REGISTERS, registers]]),
+        tell: { blob: REGISTERS, file: REGISTERS_ADDRESS },
+      });
+      expect([...files.keys()].filter((name) => name.includes("addr"))).toEqual([]);
+      const booted = boot(new Map([...files, [POINTER_HOME.file, { bytes: new Uint8Array(16), writable: true }]]), { firmware });
+      expect(booted.state).toBe("acpi");
+      const home = new DataView(booted.device.file(POINTER_HOME.file)!.buffer);
+      const base = booted.placements.get(REGISTERS)!.address;
+      expect(home.getBigUint64(0, true)).toBe(base);
+      const table = (signature: string) => booted.tables.find((found) => found.signature === signature)!;
+      expect(new TextDecoder().decode(booted.memory.read(home.getBigUint64(8, true), 4))).toBe("HEST");
+      const places = (signature: "EINJ" | "ERST") => {
+        const { bytes } = table(signature);
+        const view = new DataView(bytes.buffer, bytes.byteOffset);
+        return Array.from({ length: (bytes.length - 48) / 32 }, (_, i) => view.getBigUint64(48 + 32 * i + 8, true) - base);
+      };
+      expect(places("EINJ").every((offset) => offset < 0x100n)).toBe(true);
+      expect(places("ERST").every((offset) => offset >= 0x1000n && offset < 0x1058n)).toBe(true);
+      // The driver learns where the buffer is from the table alone.
+      expect(new ErstDriver({ memory: booted.memory }, table("ERST").bytes).rangeAddress).toBe(base + 0x2000n);
+      expect(booted.memory.read(base, registers.length)).toEqual(registers);
+    },
+  );
+
+  test("they are served while the guest waits, wherever it looks, until they are stopped", async () => {
+    const devices = served();
+    const memory = new SparseMemory([{ start: 0n, length: 0x10_0000n }]);
+    expect(() => devices.serve(memory, 0x1n)).toThrow("the firmware has not told where the registers of the machine's devices are: nothing of them is at 0x1");
+    expect(() => devices.serve(memory, 0xf_ffffn)).toThrow("nothing of them is at 0xfffff");
+    const base = 0x4_0000n;
+    memory.write(base, devices.registers);
+    devices.serve(memory, base);
+    // What the table's instructions write: begin, type, execute; then the trigger.
+    for (const [offset, value] of [
+      [0x10n, 1n],
+      [0x18n, 8n],
+      [0n, 1n],
+    ] as const)
+      memory.writeWord(base + offset, 8, value);
+    const until = async (offset: bigint) => {
+      while (memory.readWord(base + offset, 8) !== 0n) await sleep(1);
+    };
+    await until(0n);
+    expect([0x28n, 0x30n].map((offset) => memory.readWord(base + offset, 8))).toEqual([0n, base + 0xa0n]);
+    memory.writeWord(base + 8n, 8, 1n);
+    await until(8n);
+    expect(devices.takeInjected()).toEqual([{ type: "memoryCorrectable", address: undefined, mask: undefined }]);
+    expect(devices.takeInjected()).toEqual([]);
+    memory.writeWord(base + 0x1000n, 8, 2n);
+    await until(0x1000n);
+    expect(memory.readWord(base + 0x1028n, 8)).toBe(0xffff_ffff_ffff_ffffn);
+    devices.stop();
+    memory.writeWord(base + 0x1000n, 8, 2n);
+    await sleep(20);
+    expect(memory.readWord(base + 0x1000n, 8)).toBe(2n);
+  });
 });
 
 describeShared("with captures", () => {

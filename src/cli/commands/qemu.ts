@@ -1,5 +1,4 @@
 /** `apei qemu`: the same things on a real QEMU, with real firmware and a real kernel. */
-import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { CperRecord } from "../../cper/record-codec.ts";
 import { documentsOf } from "../../input/document.ts";
@@ -8,13 +7,12 @@ import { parseJson, UsageError } from "../../layout/index.ts";
 import { debianGuest } from "../../qemu/debian-guest.ts";
 import { debianMachine } from "../../qemu/debian-machine.ts";
 import { cacheFolder, checkedRelease } from "../../qemu/debian-packages.ts";
-import { buildInitramfs } from "../../qemu/initramfs.ts";
 import { ConnectionLost } from "../../qemu/lines.ts";
 import { PLATFORMS, type Place, type Platform, platformAt, type RealFirmware } from "../../qemu/platform.ts";
 import { QmpClient, QmpError } from "../../qemu/qmp.ts";
 import { realRunJson, realRunLines } from "../../qemu/report.ts";
 import { runForReal } from "../../qemu/run.ts";
-import { defaultGuest, PATIENCE, type Patience, type SessionGuest } from "../../qemu/session.ts";
+import { defaultGuest, guestInitrd, PATIENCE, type Patience, type SessionGuest } from "../../qemu/session.ts";
 import type { Scenario } from "../../scenario/schema.ts";
 import type { Args } from "../arguments.ts";
 import { readInput, writeWhole } from "../files.ts";
@@ -216,9 +214,9 @@ async function captureFiles(args: Args, io: Io): Promise<number> {
 async function fetchPrograms(args: Args, io: Io): Promise<number> {
   const release = needed(args, "release", "a Debian release with --release");
   const platform = await placed((args["firmware"] as RealFirmware | undefined) ?? "aavmf", args, io);
-  const { kernel, busybox, title } = await debianGuest(platform.architecture, io.env, progress(io), release);
+  const { kernel, title, ...files } = await debianGuest(platform.architecture, io.env, progress(io), release);
   const initrd = join(dirname(kernel), "initrd");
-  await writeWhole(initrd, buildInitramfs(new Uint8Array(await readFile(busybox))));
+  await writeWhole(initrd, await guestInitrd(files));
   const image = platform.image();
   const found = { release, qemu: platform.program, ...(image !== undefined && { image }), kernel, initrd, guest: title };
   if (args["json"]) io.stdout.write(`${JSON.stringify(found, null, 2)}\n`);

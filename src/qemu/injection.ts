@@ -1,0 +1,121 @@
+/** Errors that a real guest injects: its kernel's driver is told through its files, and what comes of it is compared. */
+import { EINJ_ERROR_TYPE } from "../acpi/einj.ts";
+import { EinjDriver, type EinjResult, type ErrorTypeName } from "../guest/einj.ts";
+import { einjTable, einjWindow, type InjectedError } from "../host/einj-device.ts";
+import { MemoryWithDevices } from "../host/mmio.ts";
+import { hexNumber } from "../layout/index.ts";
+import { SparseMemory } from "../machine/memory.ts";
+import { type InjectionEvent, injectionRequest, injectionWords } from "../scenario/injection.ts";
+import type { Say } from "./follower.ts";
+import { INJECTION, INJECTION_FILES, OFFERED_FILE, printFile } from "./initramfs.ts";
+import { type Comparison, compareLines, plainLines } from "./kernel-log.ts";
+import type { RealMachine } from "./machine.ts";
+import type { ServedDevices } from "./served.ts";
+import { printedFiles } from "./store.ts";
+
+/** Milliseconds in which the shell does what it is told: the kernel itself waits for seconds. */
+const ANSWER = 30_000;
+/** Milliseconds until a trigger that was pulled is noticed. */
+const NOTICE = 5_000;
+/** Times an injection is tried for which the kernel did not wait long enough. */
+const TRIES = 5;
+const TOO_LATE = /EINJ: \[Firmware Warn\]: Firmware does not respond in time/;
+const SAID = "/tmp/injection";
+const SAID_FILE = `${INJECTION_FILES}said`;
+const DONE = "injected";
+/** Any address: the model's device is asked by itself. */
+const MODEL_BASE = 0x1000_0000n;
+
+/** What the driver says when it has started (Linux drivers/acpi/apei/einj-core.c behaviour). */
+const STARTS = ["EINJ: Error INJection is initialized."];
+/** What it calls the errors it knows. */
+const TYPE_WORDS: { readonly [K in ErrorTypeName]?: string } = {
+  processorCorrectable: "Processor Correctable",
+  processorUncorrectableNonFatal: "Processor Uncorrectable non-fatal",
+  processorUncorrectableFatal: "Processor Uncorrectable fatal",
+  memoryCorrectable: "Memory Correctable",
+  memoryUncorrectableNonFatal: "Memory Uncorrectable non-fatal",
+  memoryUncorrectableFatal: "Memory Uncorrectable fatal",
+  pcieCorrectable: "PCI Express Correctable",
+  pcieUncorrectableNonFatal: "PCI Express Uncorrectable non-fatal",
+  pcieUncorrectableFatal: "PCI Express Uncorrectable fatal",
+  platformCorrectable: "Platform Correctable",
+  platformUncorrectableNonFatal: "Platform Uncorrectable non-fatal",
+  platformUncorrectableFatal: "Platform Uncorrectable fatal",
+};
+const offeredLine = (type: ErrorTypeName): string => `0x${(2 ** EINJ_ERROR_TYPE[type]).toString(16).padStart(8, "0")}\t${TYPE_WORDS[type] ?? type}`;
+
+/** The model's driver and device, and what the device is asked for. */
+function model(isMemory: (address: bigint) => boolean = () => true): { readonly driver: EinjDriver; readonly asked: InjectedError[] } {
+  const asked: InjectedError[] = [];
+  const device = einjWindow({ base: MODEL_BASE, isMemory, inject: (error) => asked.push(error) });
+  const memory = new MemoryWithDevices(new SparseMemory([]), [{ start: MODEL_BASE, device }]);
+  return { driver: new EinjDriver({ memory }, einjTable(MODEL_BASE), isMemory), asked };
+}
+
+/** What the guest's driver says, and what it offers. */
+export function compareInjection(output: string): Comparison[] {
+  const offered = printedFiles(output).find(({ name }) => name === OFFERED_FILE);
+  const found = offered ? new TextDecoder().decode(offered.bytes).trimEnd().split("\n") : [];
+  return [
+    {
+      title: "What the kernel says about error injection",
+      lines: compareLines(
+        STARTS,
+        plainLines(output).filter((line) => line.startsWith("EINJ: ")),
+      ),
+    },
+    { title: "The errors the guest can inject", lines: compareLines(model().driver.offered.map(offeredLine), found) },
+  ];
+}
+
+/** What a program of the guest gets to hear. */
+const ANSWERS: { readonly [K in EinjResult]: string } = {
+  success: DONE,
+  notOffered: "error_type: Invalid argument",
+  noMemoryPage: "error_inject: Invalid argument",
+  invalidAccess: "error_inject: Invalid argument",
+  unknownFailure: "error_inject: Device or resource busy",
+  timedOut: "error_inject: Input/output error",
+};
+const askedLine = ({ type, address, mask }: InjectedError): string =>
+  `the trigger was pulled for ${type}${address === undefined ? "" : ` at ${hexNumber(address)}, mask ${hexNumber(mask ?? 0n)}`}`;
+
+/** A command for the guest's shell: each file of the driver gets its value, up to the first that does not take it. */
+function command({ type, address = 0n, mask = 0n }: ReturnType<typeof injectionRequest>): string {
+  const values = { error_type: 1n << BigInt(EINJ_ERROR_TYPE[type]), flags: 0n, param1: address, param2: mask, error_inject: 1n };
+  const put = `put() { echo $2 2>${SAID}.error >$1 || { echo "$1: $(sed 's/.*: //' ${SAID}.error)"; exit; }; }`;
+  const steps = Object.entries(values).map(([name, value]) => `put ${name} ${hexNumber(value)}`);
+  return `(cd ${INJECTION}; ${[put, ...steps, `echo ${DONE}`].join("; ")}) >${SAID}; ${printFile(SAID, SAID_FILE)}`;
+}
+
+/** Have our guest inject an error. @returns what it hears beside what is predicted, and the errors it has triggered. */
+export async function inject(
+  machine: RealMachine,
+  served: ServedDevices,
+  event: InjectionEvent,
+  say: Say,
+): Promise<{ readonly check: Comparison; readonly injected: readonly InjectedError[] }> {
+  const request = injectionRequest(event);
+  const { regions } = machine.memory;
+  const { driver, asked } = model((address) => regions.some(({ start, length }) => address >= start && address < start + length));
+  const result = driver.inject(request);
+  say("guest", "controller", "inject", injectionWords(event));
+  let said: string[] = [];
+  for (let tries = 0; tries < TRIES; tries++) {
+    const mark = machine.output.length;
+    machine.type(command(request));
+    const file = await machine.poll(() => printedFiles(machine.output.slice(mark)).find(({ name }) => name === SAID_FILE), ANSWER);
+    said = file ? new TextDecoder().decode(file.bytes).trimEnd().split("\n") : [];
+    if (!TOO_LATE.test(machine.output.slice(mark))) break;
+    say("controller", "guest", "late", "this machine is too slow: the guest's kernel did not wait for the answer");
+  }
+  const injected: InjectedError[] = [];
+  await machine.poll(() => {
+    injected.push(...served.takeInjected());
+    return injected.length >= asked.length ? true : undefined;
+  }, NOTICE);
+  if (result !== "success") say("controller", "guest", "refused", said.join("; "), true);
+  const title = `What comes of it when the guest ${injectionWords(event)}`;
+  return { check: { title, lines: compareLines([ANSWERS[result], ...asked.map(askedLine)], [...said, ...injected.map(askedLine)]) }, injected };
+}
