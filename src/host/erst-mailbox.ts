@@ -13,7 +13,7 @@ import type { ErstStorage } from "./erst-storage.ts";
 import { type LinkedTable, linkedTable } from "./register-table.ts";
 
 /** What a word in the command register asks for; zero when it is done. */
-const COMMAND = { execute: 1, next: 2 } as const;
+export const ERST_COMMAND = { execute: 1, next: 2 } as const;
 
 /** The registers. The guest writes the first four, the device the rest. */
 export const ErstRegisters = struct("Registers of an error record store", 88, "this project", () => ({
@@ -31,14 +31,17 @@ export const ErstRegisters = struct("Registers of an error record store", 88, "t
 }));
 type Register = keyof typeof ErstRegisters.fields;
 const offsetOf = (register: Register): bigint => BigInt(fieldOffset(ErstRegisters, register));
+/** The register at an offset; none where the exchange buffer is, and before it. */
+export const erstRegisterAt = (offset: number): Register | undefined =>
+  (Object.keys(ErstRegisters.fields) as Register[]).find((name) => BigInt(offset - (offset % 8)) === offsetOf(name));
 /** The exchange buffer has pages of its own. */
 const BUFFER = 0x1000;
 
 /** Ask for something and wait until it is done. */
-const asking = (what: keyof typeof COMMAND): readonly Step[] => [
+const asking = (what: keyof typeof ERST_COMMAND): readonly Step[] => [
   ["loadVar1", "zero"],
-  ["writeRegisterValue", "command", COMMAND[what]],
-  ["stallWhileTrue", "command", COMMAND[what]],
+  ["writeRegisterValue", "command", ERST_COMMAND[what]],
+  ["stallWhileTrue", "command", ERST_COMMAND[what]],
 ];
 type Step = readonly [instruction: string, register: Register, value?: number];
 /** Actions that begin or end an operation. */
@@ -55,7 +58,7 @@ const ACTIONS: readonly (readonly [ErstActionName, ...Step[]])[] = [
   ...OPERATIONS.map((action): [ErstActionName, Step] => [action, ["writeRegisterValue", "operation", ERST_ACTION[action]]]),
   ["setRecordOffset", ["writeRegister", "offset"]],
   ["executeOperation", ...asking("execute")],
-  ["checkBusyStatus", ["readRegisterValue", "command", COMMAND.execute]],
+  ["checkBusyStatus", ["readRegisterValue", "command", ERST_COMMAND.execute]],
   ["getCommandStatus", ["readRegister", "status"]],
   ["getRecordIdentifier", ...asking("next"), ["readRegister", "next"]],
   ["setRecordIdentifier", ["writeRegister", "identifier"]],
@@ -130,8 +133,8 @@ export class ErstMailbox {
     const write = (register: Register, value: bigint) => memory.writeWord(base + offsetOf(register), 8, value);
     const command = read("command");
     if (command === 0n) return false;
-    if (command === BigInt(COMMAND.next)) write("next", this.#ask("getRecordIdentifier"));
-    else if (command === BigInt(COMMAND.execute)) {
+    if (command === BigInt(ERST_COMMAND.next)) write("next", this.#ask("getRecordIdentifier"));
+    else if (command === BigInt(ERST_COMMAND.execute)) {
       const buffer = base + BigInt(BUFFER);
       const operation = OPERATIONS.find((action) => BigInt(ERST_ACTION[action]) === read("operation")) ?? "endOperation";
       this.#do(operation);

@@ -61,7 +61,7 @@ export class PlatformDevices {
     }
     const store = storeBytes(machine.errorStore, outside);
     if (store) {
-      this.#store = new StoreDevice(store, place.store);
+      this.#store = new StoreDevice(store, place.store, machine.architecture ?? "arm64");
       tables["ERST"] = this.#store.table;
       mappings.push(...this.#store.mappings);
     }

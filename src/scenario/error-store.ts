@@ -7,8 +7,9 @@ import { sectionTypes } from "../cper/registry.ts";
 import { ErstDriver } from "../guest/erst.ts";
 import { messageText, pstoreHeader } from "../guest/pstore.ts";
 import { ERST_REGISTER, ErstDevice } from "../host/erst-device.ts";
+import { ERST_COMMAND, ErstMailbox, erstRegisterAt, mailboxErst } from "../host/erst-mailbox.ts";
 import { DEFAULT_RECORD_SIZE, ErstStorage, emptyStore, INVALID_ID, MemoryBackend, UNSPECIFIED_ID } from "../host/erst-storage.ts";
-import { type Mapping, MemoryWithDevices } from "../host/mmio.ts";
+import { type Mapping, MemoryWithDevices, memoryOf, watchedDevice } from "../host/mmio.ts";
 import { fieldLabel, hexNumber, hexToBytes, parse, UsageError } from "../layout/index.ts";
 import { SparseMemory } from "../machine/memory.ts";
 import { type Outside, readerOf } from "./outside.ts";
@@ -67,39 +68,84 @@ function recordBytes({ id, text, sections, severity = "fatal", creatorId, second
   );
 }
 
+/** How a guest reaches a store. */
+interface StoreInterface {
+  readonly table: Uint8Array;
+  readonly mappings: readonly Mapping[];
+  /** The register or buffer at so many bytes behind the start of a mapping, and what a value written there asks for. */
+  readonly words: (mapping: number, offset: number, value: bigint | undefined) => string;
+  reset(): void;
+}
+
+/** QEMU's device, which only its x86 machines have. */
+function qemuInterface(storage: ErstStorage, base: bigint): StoreInterface {
+  const buffer = base + BUFFER_OFFSET;
+  const device = new ErstDevice(storage, buffer);
+  return {
+    table: qemuErst(base),
+    mappings: [
+      { start: base, device: device.registers },
+      { start: buffer, device: device.exchange },
+    ],
+    words: (mapping, offset, value) => {
+      if (mapping === 1) return BUFFER_WORDS;
+      if (offset !== ERST_REGISTER.action) return "the value register of the error record store";
+      const action = Object.entries(ERST_ACTION).find(([, code]) => BigInt(code) === value)?.[0];
+      return `the action register of the error record store${action === undefined ? "" : ` (${fieldLabel(action)})`}`;
+    },
+    reset: () => device.reset(),
+  };
+}
+/** Registers in memory, as real arm64 guests have them too. */
+function memoryInterface(storage: ErstStorage, base: bigint): StoreInterface {
+  const mailbox = new ErstMailbox(storage);
+  const memory = memoryOf(base, mailbox.image);
+  return {
+    table: mailboxErst(base),
+    mappings: [{ start: base, device: watchedDevice(mailbox.image, () => mailbox.service(memory, base)) }],
+    words: (_, offset, value) => {
+      const name = erstRegisterAt(offset);
+      if (name === undefined) return BUFFER_WORDS;
+      const command = name === "command" ? Object.entries(ERST_COMMAND).find(([, code]) => BigInt(code) === value)?.[0] : undefined;
+      return `the ${fieldLabel(name)} register of the error record store${command === undefined ? "" : ` (${command})`}`;
+    },
+    reset: () => mailbox.reset(),
+  };
+}
+const INTERFACES = { x86: qemuInterface, arm64: memoryInterface } as const;
+const BUFFER_WORDS = "the exchange buffer of the error record store";
+
 /** The device at a store, its table, and the kernel's driver, as long as a machine runs. */
 export class StoreDevice {
   /** Changes as the guest writes. */
   readonly bytes: Uint8Array;
   readonly table: Uint8Array;
   readonly mappings: readonly Mapping[];
-  readonly #device: ErstDevice;
+  readonly #interface: StoreInterface;
 
-  /** @param bytes of the store. @param base where the guest finds its registers. @throws UsageError for bytes that are no store. */
-  constructor(bytes: Uint8Array, base: bigint) {
+  /**
+   * @param bytes of the store.
+   * @param base where the guest finds its registers.
+   * @param architecture whose way of reaching it the guest has.
+   * @throws UsageError for bytes that are no store.
+   */
+  constructor(bytes: Uint8Array, base: bigint, architecture: keyof typeof INTERFACES = "x86") {
     this.bytes = bytes.slice();
-    const buffer = base + BUFFER_OFFSET;
-    this.#device = new ErstDevice(new ErstStorage(new MemoryBackend(this.bytes), { repair: false }), buffer);
-    this.table = qemuErst(base);
-    this.mappings = [
-      { start: base, device: this.#device.registers },
-      { start: buffer, device: this.#device.exchange },
-    ];
+    this.#interface = INTERFACES[architecture](new ErstStorage(new MemoryBackend(this.bytes), { repair: false }), base);
+    this.table = this.#interface.table;
+    this.mappings = this.#interface.mappings;
   }
 
   /** What of the device lies at an address, and what a value written there asks for; undefined for what is not its own. */
   wordsAt(address: bigint, value?: bigint): string | undefined {
-    const [registers, buffer] = this.mappings.map(({ start, device }) => (address >= start && address < start + BigInt(device.length) ? address - start : -1n));
-    if (buffer !== undefined && buffer >= 0n) return "the exchange buffer of the error record store";
-    if (registers !== BigInt(ERST_REGISTER.action))
-      return registers !== undefined && registers >= 0n ? "the value register of the error record store" : undefined;
-    const action = Object.entries(ERST_ACTION).find(([, code]) => BigInt(code) === value)?.[0];
-    return `the action register of the error record store${action === undefined ? "" : ` (${fieldLabel(action)})`}`;
+    const at = this.mappings.findIndex(({ start, device }) => address >= start && address < start + BigInt(device.length));
+    const mapping = this.mappings[at];
+    return mapping && this.#interface.words(at, Number(address - mapping.start), value);
   }
 
   /** The machine is reset; what is stored stays. */
   reset(): void {
-    this.#device.reset();
+    this.#interface.reset();
   }
   /** The driver of a kernel that has this device alone. */
   driver(): ErstDriver {

@@ -81,7 +81,6 @@ async function run(args: Args, io: Io): Promise<number> {
   const { scenario, outside } = await readScenarioFile(file, args, io);
   const platform = await placed(platformOf(scenario, args["firmware"] as RealFirmware | undefined).firmware, args, io);
   const guest = await guestOf(platform, args, io);
-  if (args["erst"] !== undefined && platform.architecture !== "x86") throw new UsageError("--erst: QEMU gives only x86 machines an ERST table");
   const result = await runForReal(scenario, {
     platform,
     guest,
