@@ -19,7 +19,7 @@ import {
 } from "./exception-entry.ts";
 import { applySetEvents, type Events, type EventsTarget, KVM_DEFAULT_SERROR, KVM_ERRNO, type SetEventsCall, type SetEventsResult } from "./kvm-events.ts";
 import { CAPABILITY, type Capability, type EXIT_REASON, KVM_LAYOUTS, type KvmDialect, type VcpuEvents } from "./kvm-layouts.ts";
-import { DataAbortSyndrome, HypervisorConfiguration, maskOf } from "./registers.ts";
+import { DataAbortSyndrome, HypervisorConfiguration, maskOf, ProcessorState, wordOf } from "./registers.ts";
 import { decodeEsr, esrFromVsesr, ISS_MASK, isExternalAbort, isOnTableWalk, isParityError, VSESR_MASK, vdisrFromVsesr, vsesrProblems } from "./syndrome.ts";
 
 export interface MachineOptions {
@@ -125,6 +125,12 @@ const FNV = maskOf(DataAbortSyndrome, "fnv");
 const VNCR = maskOf(DataAbortSyndrome, "vncr");
 const FSC = maskOf(DataAbortSyndrome, "fsc");
 
+/** Registers after KVM_ARM_VCPU_INIT, of those that exceptions touch; a monitor sets PC. ESR, FAR, ELR and SPSR have no reset value. */
+const RESET = { PC: 0n, VBAR_EL1: 0n, SCTLR_EL1: 0xc5_0078n, DISR_EL1: 0n, VSESR_EL2: 0n, VDISR_EL2: 0n, "HCR_EL2.VSE": 0n } as const;
+const AARCH64_RESET: Registers = { ...RESET, PSTATE: wordOf(ProcessorState, { d: true, a: true, i: true, f: true, mode: "el1h" }) };
+/** Supervisor mode with A, I and F masked. */
+const AARCH32_RESET: Registers = { ...RESET, PSTATE: 0x1d3n };
+
 /** A vCPU's part of the kernel's state, with the guest registers that exceptions touch. */
 export class KvmVcpu implements EventsTarget {
   readonly machine: KvmMachine;
@@ -149,6 +155,23 @@ export class KvmVcpu implements EventsTarget {
     return this.#nestedPending || this.registers["HCR_EL2.VSE"] === 1n;
   }
 
+  /**
+   * KVM_ARM_VCPU_INIT, as a monitor calls it for a reset of the machine: what is not reset to a value is not known, and
+   * nothing is pending any more, not even what could not be cancelled (Linux 7.2 kvm_reset_vcpu, vcpu_reset_hcr).
+   * @returns whether an SError was pending.
+   */
+  initialise(): boolean {
+    const pending = this.serrorPending;
+    const nested = this.registers["HCR_EL2"] !== undefined;
+    for (const name of Object.keys(this.registers)) delete this.registers[name];
+    Object.assign(this.registers, this.#options.aarch32 ? AARCH32_RESET : AARCH64_RESET, nested && { HCR_EL2: 0n });
+    this.initialised = true;
+    this.exit = undefined;
+    this.#fault = undefined;
+    this.#unanswered = false;
+    this.#nestedPending = false;
+    return pending;
+  }
   /** KVM_RUN. @returns programming errors: an abort that was not answered. */
   run(thread = "vcpu"): string[] {
     const exit = this.exit;

@@ -313,7 +313,11 @@ export class GuestKernel implements SystemModel {
     let failures = 0;
     for (const entry of block.entries) failures += this.#processEntry(device, block, entry) ? 1 : 0;
     if (device.notification === "sea" && failures === 0)
-      this.#say("killed", `source ${device.id}: the record names no page to isolate: the program gets SIGBUS`, { source: device.id });
+      this.#say(
+        "killed",
+        `source ${device.id}: ${this.#options.memoryFailure === false ? "nothing is isolated for the record" : "the record names no page to isolate"}: the program gets SIGBUS`,
+        { source: device.id },
+      );
   }
 
   /** @returns whether a page was queued for isolation. */

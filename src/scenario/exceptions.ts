@@ -96,7 +96,7 @@ export class Exceptions {
       // Taking an interrupt masks SErrors; EL0 takes none.
       masked: state.serrorMasked === true || (error.enteredFrom !== undefined && state.level !== undefined && state.level !== "EL0"),
       synchronized: error.synchronizedBy ?? "no",
-      osUsesIesb: this.#stage.guest.iesb !== false,
+      osUsesIesb: this.#stage.system.iesb,
       ...{ ea, amo, tge, tea, vhe },
       ...(hasEl2 !== undefined && { hasEl2 }),
       ...(hasEl3 !== undefined && { hasEl3 }),
@@ -221,7 +221,7 @@ export class Exceptions {
 
   /** Whether firmware can always tell the kernel of an SError. */
   #canTell() {
-    const { name = "Linux", iesb = true } = this.#stage.guest;
+    const { name, iesb } = this.#stage.system;
     return canAlwaysTell({ name, iesbAtEveryChange: iesb });
   }
 
@@ -281,10 +281,8 @@ export class Exceptions {
     const stage = this.#stage;
     const { state } = stage.processor(vcpu);
     if (this.#laneOf(at) === "guest") {
-      if (error.exception === "serror") {
-        if (stage.guest.name === undefined) stage.kernel.serror(esr);
-        else stage.say("guest", undefined, "told", `${stage.guest.name} knows of the error: ${serrorVerdict(esr).words}`);
-      } else stage.kernel.notify("sea", 0, { user: interrupted === "EL0", interruptsMasked: state.interruptsMasked === true }).finish();
+      if (error.exception === "serror") stage.kernel.serror(esr);
+      else stage.kernel.notify("sea", 0, { user: interrupted === "EL0", interruptsMasked: state.interruptsMasked === true }).finish();
       return;
     }
     if (tge && interrupted === "EL0" && error.exception === "sea") {
@@ -334,6 +332,10 @@ export class Exceptions {
     const stage = this.#stage;
     const lane = this.#laneOf(reader);
     const esr = esrFromDisr(disr);
+    if (lane === "guest" && !stage.system.readsDisr) {
+      stage.say(lane, undefined, "consequence", `${stage.system.name} never looks into DISR_EL1: the error stays there, and nobody knows`, { bad: true });
+      return;
+    }
     stage.say(lane, undefined, "disr", `${this.#stage.unit} ${vcpu} reads DISR_EL1 ${hexNumber(disr)}, clears it and makes of it ESR ${hexNumber(esr)}`, {
       data: { DISR_EL1: hexNumber(disr), ESR: hexNumber(esr) },
     });

@@ -59,6 +59,10 @@ export class Hypervisor {
     const disr = kvm.synchronizeErrors();
     stage.say("hardware", "guest", "deferred", `${decision.reasons.join("; ")}: DISR_EL1 = ${hexNumber(disr)}`, { data: { DISR_EL1: hexNumber(disr) } });
     const esr = esrFromDisr(disr);
+    if (!stage.system.readsDisr) {
+      stage.say("guest", undefined, "consequence", `${stage.system.name} never looks into DISR_EL1: the error stays there, and nobody knows`, { bad: true });
+      return true;
+    }
     stage.say("guest", undefined, "disr", `vCPU ${vcpu} reads DISR_EL1 ${hexNumber(disr)}, clears it and makes of it ESR ${hexNumber(esr)}`);
     kvm.registers["VDISR_EL2"] = 0n;
     stage.kernel.serror(esr);

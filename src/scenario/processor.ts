@@ -4,7 +4,7 @@ import { KvmMachine, type KvmVcpu } from "../arm64/kvm.ts";
 import { KVM_LAYOUTS } from "../arm64/kvm-layouts.ts";
 import { ProcessorState, wordOf } from "../arm64/registers.ts";
 import { buildVsesr, decodeEsr, encodeEsr } from "../arm64/syndrome.ts";
-import { type MachineCheckState, machineCheckState } from "../host/machine-check.ts";
+import { type MachineCheckState, machineCheckState, resetMachineChecks } from "../host/machine-check.ts";
 import type { ErrorAddress } from "../host/monitor.ts";
 import { decode, hexNumber } from "../layout/index.ts";
 import type { KvmChoice } from "./language/arm64.ts";
@@ -52,11 +52,11 @@ export class Processor {
     return guestLevelOf(this.state);
   }
 
-  /** As it was when the machine started; nothing is pending. */
-  reset(): void {
+  /** Every register has its reset value or none that is known; nothing is pending. @returns whether an SError was. */
+  reset(): boolean {
     this.state = this.#initial;
-    this.kvm.registers["HCR_EL2.VSE"] = 0n;
-    this.returnFromException();
+    resetMachineChecks(this.machineChecks);
+    return this.kvm.initialise();
   }
 
   change(change: VcpuState): void {

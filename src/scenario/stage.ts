@@ -1,7 +1,10 @@
 /** Everything that takes part in a run, set up and on one timeline. */
 import { type ErrorStatusBlock, ErrorStatusBlockHeader, parseErrorStatusBlock } from "../acpi/status-block.ts";
+import { levelOf } from "../arm64/exception-entry.ts";
 import { sectionTypes } from "../cper/registry.ts";
-import { type GuestEvent, GuestKernel, type GuestStep } from "../guest/kernel.ts";
+import { GuestKernel } from "../guest/kernel.ts";
+import { PlainKernel } from "../guest/plain-kernel.ts";
+import type { GuestEvent, GuestStep, KernelOptions, SystemModel } from "../guest/steps.ts";
 import type { InjectedError } from "../host/einj-device.ts";
 import { ErrorSourceDevice, type Locate, type SourceEvent } from "../host/error-source.ts";
 import type { MonitorPolicy } from "../host/monitor.ts";
@@ -16,6 +19,7 @@ import type { Outside } from "./outside.ts";
 import { kvmMachine, Processor } from "./processor.ts";
 import type { GuestChoice, Scenario } from "./schema.ts";
 import { type BroughtUp, buildMachine } from "./start.ts";
+import { type RunningSystem, systemOf } from "./system.ts";
 import { type Lane, Timeline, type TimelineEntry } from "./timeline.ts";
 
 /** A record as the guest read it. */
@@ -45,7 +49,7 @@ export class Stage {
   readonly memory: GuestMemory;
   readonly platform: PlatformDevices;
   readonly device: ErrorSourceDevice;
-  kernel!: GuestKernel;
+  kernel!: SystemModel;
   /** The sources the monitor knows. */
   subjects: readonly Subject[] = [];
   /** Pages of guest RAM the host has lost. */
@@ -98,26 +102,30 @@ export class Stage {
     const { rsdpAddress, tables, locate, subjects } = this.#bringUp();
     this.subjects = subjects;
     this.#locate = locate;
-    this.kernel = new GuestKernel(
-      { memory, io: memory },
-      {
-        architecture: machine.architecture ?? "arm64",
-        interrupt: () => "works",
-        ...(has.has("abortHandler") ? {} : { sea: false }),
-        ...(has.has("eventRegistered") ? {} : { sdei: false }),
-        clock: () => this.agenda.now,
-        report: (event) => this.#guestSays(event),
-        acknowledges: () => this.guest.acknowledges !== false,
-        dwell: (store) => {
-          const { acknowledging = 0 } = this.guest;
-          if (acknowledging === 0) store();
-          else this.later(acknowledging, store);
-        },
-        died: (why) => platform.keepLastWords(this.kernel, why, this.agenda.now),
+    const { system } = this;
+    const linux = system.preset === "linux";
+    if (!linux && machine.architecture === "x86") throw new UsageError("guest.system: on x86 only Linux is modelled");
+    const spaces = { memory, io: memory };
+    const options: KernelOptions = {
+      architecture: machine.architecture ?? "arm64",
+      interrupt: () => "works",
+      ...(has.has("abortHandler") ? {} : { sea: false }),
+      ...(has.has("eventRegistered") ? {} : { sdei: false }),
+      memoryFailure: system.memoryFailure,
+      clock: () => this.agenda.now,
+      report: (event) => this.#guestSays(event),
+      acknowledges: () => this.guest.acknowledges !== false,
+      dwell: (store) => {
+        const { acknowledging = 0 } = this.guest;
+        if (acknowledging === 0) store();
+        else this.later(acknowledging, store);
       },
-    );
+      died: (why) => platform.keepLastWords(this.kernel, why, this.agenda.now),
+    };
+    this.kernel = linux ? new GuestKernel(spaces, options) : new PlainKernel(system, spaces, options);
     if (rsdpAddress !== undefined) this.kernel.boot(rsdpAddress);
-    platform.start(tables, this.kernel);
+    // What other systems do with the tables of further devices is not known.
+    platform.start(linux ? tables : [], this.kernel);
   }
 
   /** The machine is reset: RAM keeps what it holds but for the pages that were lost, and everything starts again. */
@@ -129,8 +137,41 @@ export class Stage {
       });
     this.device.reset();
     this.platform.reset();
-    for (const processor of this.vcpus) processor.reset();
+    this.guest = this.scenario.guest ?? {};
+    for (const [vcpu, processor] of this.vcpus.entries()) this.#resetProcessor(processor, vcpu);
     this.#start();
+    for (const processor of this.vcpus) processor.returnFromException();
+  }
+
+  /** What the reset does to a processor, as long as there are few of them. */
+  #resetProcessor(processor: Processor, vcpu: number): void {
+    const pending = processor.reset();
+    if (this.scenario.machine?.architecture === "x86") {
+      this.say("kernel", undefined, "vcpu", `vCPU ${vcpu} is reset: MCG_STATUS is 0, the machine check banks keep what they hold`);
+      return;
+    }
+    if (this.physical) {
+      this.say(
+        "hardware",
+        undefined,
+        "vcpu",
+        `processor ${vcpu} is reset: it starts at EL3 with D, A, I and F masked; ESR, FAR, ELR and SPSR have no known value`,
+      );
+      return;
+    }
+    const { PC = 0n, PSTATE = 0n } = processor.kvm.registers;
+    this.say(
+      "kernel",
+      undefined,
+      "vcpu",
+      `vCPU ${vcpu} is reset: PC ${hexNumber(PC)}, ${levelOf(PSTATE)} with D, A, I and F masked (PSTATE ${hexNumber(PSTATE)}), DISR_EL1 clear; ESR, FAR, ELR and SPSR have no known value${pending ? "; the SError that waited is gone" : ""}`,
+      { data: { vcpu, PC: hexNumber(PC), PSTATE: hexNumber(PSTATE), pending } },
+    );
+  }
+
+  /** The operating system that runs. @throws UsageError for one that no model follows. */
+  get system(): RunningSystem {
+    return systemOf(this.guest);
   }
 
   /** Whether a guest physical address is in RAM. */

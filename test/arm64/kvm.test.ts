@@ -449,3 +449,32 @@ describe("any call", () => {
     expect(SET_EVENTS_RULES.at(-1)).toMatchObject({ result: 0 });
   });
 });
+
+describe("KVM_ARM_VCPU_INIT at a reset", () => {
+  test("nothing is pending, no syndrome is left, and the handler's masks are those of Linux 7.2 VCPU_RESET_PSTATE_EL1", () => {
+    const vcpu = new KvmMachine({ dialect: "linux-7.2", hostRas: true }).createVcpu({
+      registers: { PC: 0x1000n, PSTATE: 0x100n, VBAR_EL1: 0x8000n, SCTLR_EL1: 0x34f4_d91dn },
+    });
+    vcpu.returnToMonitor("mmio", "vcpu", { esr: 0x9200_0007n, far: 0x42n });
+    vcpu.setEvents({ extDabtPending: 1, serrorPending: 1, serrorHasEsr: 1, serrorEsr: 0x811n });
+    expect(vcpu.registers).toMatchObject({ ESR_EL1: 0x9200_0010n, FAR_EL1: 0x42n, VSESR_EL2: 0x811n });
+    expect(vcpu.initialise()).toBe(true);
+    expect(vcpu.registers).toEqual({
+      ...{ PC: 0n, PSTATE: 0x3c5n, VBAR_EL1: 0n, SCTLR_EL1: 0xc5_0078n },
+      ...{ DISR_EL1: 0n, VSESR_EL2: 0n, VDISR_EL2: 0n, "HCR_EL2.VSE": 0n },
+    });
+    expect(vcpu.getEvents()).toMatchObject({ serrorPending: 0, serrorEsr: 0n });
+    expect(vcpu.initialise()).toBe(false);
+    // The access of before the reset is forgotten too.
+    expect(vcpu.setEvents({ extDabtPending: 1 }).misuse[0]).toContain("no fault at all");
+  });
+  test("an AArch32 guest starts in supervisor mode, one with a hypervisor level of its own routes nothing to it", () => {
+    const machine = new KvmMachine({ dialect: "linux-7.2", hostRas: true });
+    const old = machine.createVcpu({ aarch32: true });
+    old.initialise();
+    expect(old.registers["PSTATE"]).toBe(0x1d3n);
+    const nested = machine.createVcpu({ registers: { HCR_EL2: 1n << 5n } });
+    nested.initialise();
+    expect(nested.registers["HCR_EL2"]).toBe(0n);
+  });
+});

@@ -48,6 +48,16 @@ const SCENARIOS: Readonly<Record<string, Expected>> = {
     taken: [kernelFirst(SERROR.restartable), ["EL1", 0x380n, SERROR.restartable, KERNEL, STATE.kernel]],
     belongsTo: "EL1",
   },
+  "arm64-freebsd": {
+    taken: [
+      ["EL3", 0x400n, ABORT.lower, PROGRAM, STATE.program],
+      ["EL1", 0x400n, ABORT.lower, PROGRAM, STATE.program],
+      kernelFirst(SERROR.corrected, STATE.masked),
+      kernelFirst(SERROR.corrected),
+      ["EL1", 0x380n, SERROR.corrected, KERNEL, STATE.kernel],
+    ],
+    outcome: "panicked",
+  },
   "arm64-serror-from-el0": {
     taken: [programFirst(SERROR.recoverable), ["EL1", 0x580n, SERROR.recoverable, PROGRAM, STATE.program]],
     belongsTo: "EL0",

@@ -1,7 +1,9 @@
 /** What the scenario language says of arm64: how a processor routes errors, and the events of its exceptions and of KVM. */
+import { NOTIFICATION } from "../../acpi/notification.ts";
 import type { FirmwareAction, LastResort, MonitorAction, Situation } from "../../arm64/delivery.ts";
 import { CAPABILITY, type Capability, EXIT_REASON, KVM_LAYOUTS, type KvmDialect } from "../../arm64/kvm-layouts.ts";
 import { ASYNCHRONOUS_ERROR_TYPE } from "../../arm64/registers.ts";
+import { type OperatingSystem, SYSTEMS, type SystemName } from "../../guest/operating-system.ts";
 import { boolean, integer, type Number64, number64, object, oneOf, type Schema } from "./kit.ts";
 import { content, type RecordContent, type RecordEvent } from "./records.ts";
 
@@ -113,13 +115,17 @@ export const ENABLED = {
   never: "never enabled",
 } as const;
 
-/** Who reads the records: its level and habits. */
+/** Who reads the records: what runs there, at which level, with which habits. */
 export interface SystemChoice {
-  /** Of a physical machine: the level its kernel runs at. Default: EL1, where a guest always is. */
+  /** The level its kernel runs at. Of a virtual machine EL2 stands for a guest that has a hypervisor level of its own (nested). Default: EL1. */
   readonly level?: "EL1" | "EL2";
-  /** Whether it sets SCTLR_ELx.IESB, so that every change of level synchronises errors, as Linux does. */
+  /** Which operating system, or one with changes. Default: Linux, or the thorough one when it has another name. */
+  readonly system?: SystemName | ({ readonly preset: SystemName } & Partial<Omit<OperatingSystem, "description">>);
+  /** Whether it sets SCTLR_ELx.IESB, so that every change of level synchronises errors. Default: as the system does. */
   readonly iesb?: boolean;
-  /** Default: Linux. */
+  /** Whether it takes lost pages out of use. Default: as the system does; kernels made for clouds may not. */
+  readonly memoryFailure?: boolean;
+  /** What it is called. Default: as the system is. */
   readonly name?: string;
 }
 
@@ -146,10 +152,35 @@ export const lastResort = oneOf("What firmware at EL3 does when it can tell nobo
   "reboot",
   "tellAnotherProcessor",
 ] satisfies LastResort[]);
+const systemFacts = {
+  name: { type: "string", maxLength: 40, description: "What it is called" },
+  iesb: boolean("It sets SCTLR_ELx.IESB: every change of level synchronises errors"),
+  readsDisr: boolean("It looks into DISR_EL1 where an SError may have been deferred"),
+  survives: { type: "array", items: { enum: Object.keys(ASYNCHRONOUS_ERROR_TYPE) }, description: "SErrors it goes on after; over all others it panics" },
+  notifications: { type: "array", items: { enum: Object.keys(NOTIFICATION) }, description: "Notifications for which it looks at a source" },
+  looksAtStart: boolean("It looks once at every source it binds"),
+  pointer: oneOf("Where a block is: read once when a source is bound, or anew for every look", ["atStart", "everyTime"]),
+  entries: oneOf("How many entries of a block it goes through: those there are, or as many as the block status counts", ["byLength", "byCount"]),
+  bitOffset: boolean("The masks of an acknowledge register are moved by its bit offset"),
+  memoryFailure: boolean("It takes lost pages out of use"),
+} satisfies Readonly<Record<Exclude<keyof OperatingSystem, "description">, Schema>>;
 export const system: Readonly<Record<string, Schema>> = {
-  level: oneOf("Of a physical machine: the level its kernel runs at; default EL1", ["EL1", "EL2"]),
-  iesb: boolean("Whether it sets SCTLR_ELx.IESB, so that every change of level synchronises errors; default true, as Linux"),
-  name: { type: "string", maxLength: 40, description: "What it is called; default Linux. Only Linux is modelled: another only differs in IESB" },
+  level: oneOf("The level its kernel runs at; in a virtual machine EL2 stands for a guest with a hypervisor level of its own (nested); default EL1", [
+    "EL1",
+    "EL2",
+  ]),
+  system: {
+    description: "Which operating system; default linux, or thorough when it has another name. Of Linux only iesb, memoryFailure and name can be changed",
+    anyOf: [
+      { enum: Object.keys(SYSTEMS) },
+      object("A system with changes", { preset: oneOf("Where it starts from", Object.keys(SYSTEMS)), ...systemFacts }, ["preset"]),
+    ],
+  },
+  iesb: boolean("Whether it sets SCTLR_ELx.IESB, so that every change of level synchronises errors; default: as the system does"),
+  memoryFailure: boolean(
+    "Whether it takes lost pages out of use (Linux: CONFIG_MEMORY_FAILURE, which Debian's cloud kernels lack); default: as the system does",
+  ),
+  name: { type: "string", maxLength: 40, description: "What it is called; default: as the system is" },
 };
 const thread: Schema = { type: "string", maxLength: 40, description: "Thread that makes the call; default: the vCPU's own, vcpu0 and so on" };
 
