@@ -119,7 +119,7 @@ async function decodeFile(file: string, { from, jobs }: BulkOptions, io: Io, con
  * @returns 0, or 1 when there was damage. @throws UsageError for files and options that cannot be used.
  */
 export async function decodeBulk(files: readonly string[], options: BulkOptions, io: Io): Promise<number> {
-  if (options.format === "parquet" && options.out === undefined) throw new UsageError("Parquet goes to a file: name it with --out");
+  if (options.format === "parquet" && (options.out === undefined || options.out === "-")) throw new UsageError("Parquet goes to a file: name it with --out");
   const batchOptions: BatchOptions = { format: options.format === "parquet" ? "rows" : options.format, select: options.select, where: options.where };
   const convert = batchConverter(batchOptions, await registryWith(options.sections, io));
   const target = options.format === "parquet" ? new Parquet(options.out!, batchOptions) : linesTo(options.out, io);

@@ -1,7 +1,6 @@
 /** Where the bulk decoder's results go: lines to standard output or to a file, or Parquet. */
-import { open, rename, rm } from "node:fs/promises";
 import { type BatchOptions, type BatchResult, columnsOf } from "../bulk/batch.ts";
-import { UsageError } from "../layout/index.ts";
+import { WholeFile } from "./files.ts";
 import type { Io } from "./io.ts";
 
 /** Rows of one Parquet row group: what is held in memory at a time. */
@@ -24,31 +23,6 @@ class Lines implements Target {
     await new Promise<void>((resolve, reject) => this.#io.stdout.write(result.bytes, (error) => (error ? reject(error) : resolve())));
   }
   async close(): Promise<void> {}
-}
-
-/** A file that appears under its name only when it is whole. */
-class WholeFile {
-  readonly #name: string;
-  readonly #temporary: string;
-  #handle: Awaited<ReturnType<typeof open>> | undefined;
-
-  constructor(name: string) {
-    this.#name = name;
-    this.#temporary = `${name}.part-${process.pid}`;
-  }
-  async append(bytes: Uint8Array): Promise<void> {
-    try {
-      this.#handle ??= await open(this.#temporary, "wx");
-      await this.#handle.writeFile(bytes);
-    } catch (error) {
-      throw new UsageError(`${this.#name}: ${error instanceof Error ? error.message : String(error)}`);
-    }
-  }
-  async close(done: boolean): Promise<void> {
-    await this.#handle?.close();
-    if (done) await rename(this.#temporary, this.#name);
-    else await rm(this.#temporary, { force: true });
-  }
 }
 
 class FileLines implements Target {

@@ -1,5 +1,6 @@
 /** Reading and writing files for commands: `-` is standard input, output files appear whole or not at all. */
-import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, realpathSync, renameSync, rmSync, statSync } from "node:fs";
+import type { FileHandle } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { fileProblem, makeFolder } from "../input/local-files.ts";
 import { UsageError } from "../layout/index.ts";
@@ -20,16 +21,62 @@ export async function readInput(name: string, io: Io): Promise<Uint8Array> {
   }
 }
 
+/** A file that appears under its name, or takes the place of one that has it, only when it is whole. */
+export class WholeFile {
+  readonly #name: string;
+  #handle: FileHandle | undefined;
+  /** The neighbour that is written, and what it becomes: none for devices and pipes, which are written themselves. */
+  #part: { readonly name: string; readonly becomes: string } | undefined;
+
+  constructor(name: string) {
+    this.#name = name;
+  }
+  async #naming<T>(action: () => T | Promise<T>): Promise<T> {
+    try {
+      return await action();
+    } catch (error) {
+      throw new UsageError(`${this.#name}: ${error instanceof UsageError ? error.message : fileProblem(error)}`);
+    }
+  }
+  async #open(): Promise<FileHandle> {
+    const { open } = await import("node:fs/promises");
+    makeFolder(dirname(this.#name));
+    const there = statSync(this.#name, { throwIfNoEntry: false });
+    if (there?.isDirectory()) throw new UsageError("is a folder");
+    if (there && !there.isFile()) return open(this.#name, "w");
+    // Of a link, what it leads to is replaced.
+    const becomes = there ? realpathSync(this.#name) : this.#name;
+    this.#part = { name: join(dirname(becomes), `.${basename(becomes)}.${process.pid}`), becomes };
+    return open(this.#part.name, "w");
+  }
+
+  /** Write more bytes. @throws UsageError */
+  append(bytes: Uint8Array | string): Promise<void> {
+    return this.#naming(async () => {
+      this.#handle ??= await this.#open();
+      await this.#handle.writeFile(bytes);
+    });
+  }
+  /** End the file, or leave nothing of it when it is not `done`. @throws UsageError */
+  async close(done: boolean): Promise<void> {
+    await this.#naming(async () => {
+      await this.#handle?.close();
+      if (!this.#part) return;
+      if (done) renameSync(this.#part.name, this.#part.becomes);
+      else rmSync(this.#part.name, { force: true });
+    });
+  }
+}
+
 /** Write a file by way of a temporary neighbour, so that an interrupted run leaves no half of it. @throws UsageError */
 export async function writeWhole(name: string, content: Uint8Array | string): Promise<void> {
-  const temporary = join(dirname(name), `.${basename(name)}.${process.pid}`);
+  const file = new WholeFile(name);
+  let done = false;
   try {
-    makeFolder(dirname(name));
-    writeFileSync(temporary, content);
-    renameSync(temporary, name);
-  } catch (error) {
-    rmSync(temporary, { force: true });
-    throw new UsageError(`${name}: ${error instanceof UsageError ? error.message : fileProblem(error)}`);
+    await file.append(content);
+    done = true;
+  } finally {
+    await file.close(done);
   }
 }
 
