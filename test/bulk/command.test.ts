@@ -1,18 +1,18 @@
 /** The bulk reader as a process: what people type, and what a pipe sees. */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { decodeBulk } from "../../src/cli/bulk-files.ts";
 import type { Io } from "../../src/cli/io.ts";
+import { testFolder } from "../support/folder.ts";
 import { describeShared, shared } from "../support/shared.ts";
 
 const bin = fileURLToPath(new URL("../../bin/apei.js", import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), "apei-bulk-"));
+const folder = testFolder();
 const input = join(folder, "records.bin");
 const apei = (words: string[], stdin?: Uint8Array) => spawnSync(process.execPath, [bin, ...words], { input: stdin ?? new Uint8Array(0), maxBuffer: 1 << 28 });
 /** What `decode --ndjson` prints with several threads from the first byte on, as it does for longer inputs. */
@@ -35,7 +35,6 @@ async function threaded(jobs: number, stdin: Uint8Array, file = "-"): Promise<Bu
   await decodeBulk([file], { format: "ndjson", jobs, threadsFrom: 0, strict: false, sections: [] }, io);
   return Buffer.concat(lines);
 }
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describeShared("decode --ndjson", () => {
   const bytes = () => shared("corpus/libcper/generated-24000.bin").slice(0, 400_000);

@@ -1,14 +1,13 @@
 /** Where bulk input comes from: files, descriptors that make readers wait, and those that do not. */
 import { spawnSync } from "node:child_process";
-import { closeSync, constants, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { closeSync, constants, openSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { openSource, readSome, type Source } from "../../src/cli/bulk-input.ts";
 import type { Io } from "../../src/cli/io.ts";
+import { testFolder } from "../support/folder.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "apei-input-"));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const folder = testFolder();
 
 const io = (chunks: readonly string[], stdinFd?: number): Io => ({
   stdin: (async function* () {
@@ -30,7 +29,7 @@ async function all(source: Source, size: number): Promise<string> {
 }
 
 const file = join(folder, "file");
-writeFileSync(file, "0123456789");
+beforeAll(() => writeFileSync(file, "0123456789"));
 
 describe.each([true, false])("a reader that waits: %s", (waits) => {
   test("reads a file, from anywhere in it", async () => {

@@ -1,12 +1,12 @@
-import { mkdirSync, mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
 import { apei } from "../support/cli.ts";
+import { testFolder } from "../support/folder.ts";
 import { describeShared, SHARED, shared, sharedNames, sharedText } from "../support/shared.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "apei-boot-"));
+const folder = testFolder();
 const sample = join(folder, "sample");
 
 beforeAll(async () => {

@@ -1,14 +1,14 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { describe, expect, test } from "vitest";
 import { buildDescriptionSchema } from "../../src/loader/description.ts";
 import { apei } from "../support/cli.ts";
+import { testFolder } from "../support/folder.ts";
 import { describeShared, SHARED, shared } from "../support/shared.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "apei-build-"));
+const folder = testFolder();
 const project = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const write = (name: string, content: string | object | Uint8Array) => {
   writeFileSync(join(folder, name), content instanceof Uint8Array || typeof content === "string" ? content : JSON.stringify(content));

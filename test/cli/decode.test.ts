@@ -1,9 +1,9 @@
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { apei } from "../support/cli.ts";
+import { testFolder } from "../support/folder.ts";
 import { hex } from "../support/hex.ts";
 
 /** A record as UEFI 2.11 N.2 lays it out: one platform memory section of the old 73 bytes. */
@@ -20,7 +20,7 @@ const RECORD = hex`
   02                                                       # single-bit ECC
 `;
 const wrapped = fileURLToPath(new URL("../input/wrapped/", import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), "apei-decode-"));
+const folder = testFolder();
 const file = (name: string, content: Uint8Array | string) => {
   writeFileSync(join(folder, name), content);
   return join(folder, name);

@@ -1,12 +1,12 @@
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { apei } from "../support/cli.ts";
+import { testFolder } from "../support/folder.ts";
 
 const wrapped = fileURLToPath(new URL("../input/wrapped/", import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), "apei-diff-"));
+const folder = testFolder();
 const record = new Uint8Array(readFileSync(join(wrapped, "record.bin")));
 const file = (name: string, bytes: Uint8Array) => {
   writeFileSync(join(folder, name), bytes);

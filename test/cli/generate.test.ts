@@ -1,10 +1,10 @@
-import { mkdtempSync, readFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { apei } from "../support/cli.ts";
+import { testFolder } from "../support/folder.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "apei-generate-"));
+const folder = testFolder();
 
 test("records of the sections that were asked for, the same for the same seed", async () => {
   const words = ["generate", "--section", "platformMemory,processorGeneric", "--count", "5", "--seed", "9"];

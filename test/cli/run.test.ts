@@ -1,12 +1,12 @@
-import { mkdtempSync, readdirSync, readFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { apei } from "../support/cli.ts";
+import { testFolder } from "../support/folder.ts";
 
 const sample = fileURLToPath(new URL("../../samples/memory-error.json", import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), "apei-run-"));
+const folder = testFolder();
 
 describe("run", () => {
   test("the sample: a timeline, what became of the errors, the decoded records", async () => {

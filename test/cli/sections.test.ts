@@ -1,16 +1,16 @@
 /** The worked example of a section type from outside the package. */
-import { existsSync, mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { apei } from "../support/cli.ts";
+import { testFolder } from "../support/folder.ts";
 import { hex } from "../support/hex.ts";
 
 const project = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const module = project("samples/sections/fan-board.mjs");
 const text = project("samples/sections/fan-board.hex");
-const folder = mkdtempSync(join(tmpdir(), "apei-sections-"));
+const folder = testFolder();
 
 /** What the sample's text says, from its comments. */
 const BODY = hex`

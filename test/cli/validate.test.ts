@@ -1,20 +1,29 @@
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { buildTable } from "../../src/acpi/build-tables.ts";
 import { apei } from "../support/cli.ts";
+import { testFolder } from "../support/folder.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "apei-validate-"));
+const folder = testFolder();
 const put = (name: string, bytes: Uint8Array | string) => {
   writeFileSync(join(folder, name), bytes);
   return join(folder, name);
 };
+/** Files that are there before all tests. */
+const files = new Map<string, Uint8Array | string>();
+const given = (name: string, bytes: Uint8Array | string) => {
+  files.set(name, bytes);
+  return join(folder, name);
+};
+beforeAll(() => {
+  for (const [name, bytes] of files) put(name, bytes);
+});
 const bert = buildTable("BERT", { bootErrorRegionLength: 4, bootErrorRegion: "0x1000" });
-const bad = put("BERT.dat", bert);
-const odd = put("odd.dat", buildTable("BERT", { header: { revision: 7 }, bootErrorRegionLength: 4096, bootErrorRegion: "0x1000" }));
-const good = put("good.dat", buildTable("BERT", { bootErrorRegionLength: 4096, bootErrorRegion: "0x1000" }));
-const sea = put(
+const bad = given("BERT.dat", bert);
+const odd = given("odd.dat", buildTable("BERT", { header: { revision: 7 }, bootErrorRegionLength: 4096, bootErrorRegion: "0x1000" }));
+const good = given("good.dat", buildTable("BERT", { bootErrorRegionLength: 4096, bootErrorRegion: "0x1000" }));
+const sea = given(
   "HEST.dat",
   buildTable("HEST", {
     sources: [
@@ -43,7 +52,7 @@ describe("exit codes", () => {
     [[bad, "--profile", "spec", "--profile", "linux"], 1],
     [[], 2],
     [[join(folder, "missing.dat")], 2],
-    [[put("text.txt", "hello")], 2],
+    [[given("text.txt", "hello")], 2],
     [[bad, "--profile", "windows"], 2],
     [[bad, "--ignore", "nonsense"], 2],
     [["--explain", "nonsense"], 2],

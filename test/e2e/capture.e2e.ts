@@ -1,18 +1,14 @@
 /** Captured hand-offs: what QEMU itself makes, read before and after its firmware, and what our models make of it. */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { readScenario } from "../../src/scenario/read.ts";
 import { apei } from "../support/cli.ts";
+import { testFolder } from "../support/folder.ts";
 import { describeOn, expectPredicted, runOn } from "./support.ts";
 
-let work: string;
-beforeAll(() => {
-  work = mkdtempSync(join(tmpdir(), "apei-e2e-"));
-});
-afterAll(() => rmSync(work, { recursive: true, force: true }));
+const work = testFolder();
 const environment = process.env as Record<string, string>;
 
 describeOn("seabios")("a PC's hand-off", () => {

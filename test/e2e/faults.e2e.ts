@@ -1,12 +1,12 @@
 /** Guests that do not get up, and runs that are killed: words, an exit code, and nothing left behind. */
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { apei } from "../support/cli.ts";
+import { testFolder } from "../support/folder.ts";
 import { describeOn, guestOn } from "./support.ts";
 
 const sampleFile = fileURLToPath(new URL("../../samples/qemu/memory-errors.json", import.meta.url));
@@ -29,11 +29,7 @@ const machinesIn = (folder: string): string[] =>
 /** Milliseconds after which a machine has started and its guest has not. */
 const IN_THE_MIDDLE = 500;
 
-let work: string;
-beforeAll(() => {
-  work = mkdtempSync(join(tmpdir(), "apei-e2e-"));
-});
-afterAll(() => rmSync(work, { recursive: true, force: true }));
+const work = testFolder();
 
 describeOn("seabios")("with SeaBIOS", () => {
   test("a guest that is never ready: the last lines it printed, exit code 2", async () => {

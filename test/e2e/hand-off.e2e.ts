@@ -1,8 +1,7 @@
 /** The newest QEMU's own hand-off beside ours: the same files, and firmware makes of them what our models say. */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { GenericAddress } from "../../src/acpi/generic-address.ts";
 import { GenericHardwareErrorSource, Hest } from "../../src/acpi/hest.ts";
 import { boot } from "../../src/firmware/boot.ts";
@@ -17,13 +16,10 @@ import { RealMachine } from "../../src/qemu/machine.ts";
 import { EARLY, guestTable, KERNEL_STARTS } from "../../src/qemu/session.ts";
 import { policyOf, sourcePart } from "../../src/scenario/machine.ts";
 import { apei } from "../support/cli.ts";
+import { testFolder } from "../support/folder.ts";
 import { describeOn, guestOn, platformOn } from "./support.ts";
 
-let work: string;
-beforeAll(() => {
-  work = mkdtempSync(join(tmpdir(), "apei-e2e-"));
-});
-afterAll(() => rmSync(work, { recursive: true, force: true }));
+const work = testFolder();
 const environment = process.env as Record<string, string>;
 const RELEASE = "sid";
 

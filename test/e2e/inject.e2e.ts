@@ -1,6 +1,4 @@
 /** Records thrown at a running QEMU: every section Linux decodes and some it dumps, and what a machine refuses. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -14,6 +12,7 @@ import { compareLines, compareUnordered, isAftermath, isReport, kernelOf, memory
 import { RealMachine } from "../../src/qemu/machine.ts";
 import { isAtLeast, versionText } from "../../src/qemu/qmp.ts";
 import { apei } from "../support/cli.ts";
+import { testFolder } from "../support/folder.ts";
 import { describeOn, guestOn, platformOn, type Target } from "./support.ts";
 
 const RAM = 256n << 20n;
@@ -37,11 +36,7 @@ const ROOM = 800;
 /** Two reports of a class are printed in five seconds. */
 const PACE = 5_500;
 
-let folder: string;
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), "apei-e2e-"));
-});
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const folder = testFolder();
 
 let machines = 0;
 /** A machine with a second control socket, as somebody else would have started it. */

@@ -1,15 +1,15 @@
 /** Nothing is left behind, whoever is killed. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { buildSync } from "esbuild";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Guarded, temporaryFolder } from "../../src/qemu/guardian.ts";
 import { RealMachine } from "../../src/qemu/machine.ts";
 import { PLATFORMS } from "../../src/qemu/platform.ts";
+import { testFolder } from "../support/folder.ts";
 
 const alive = (pid: number): boolean => {
   try {
@@ -24,11 +24,7 @@ async function until(condition: () => boolean, milliseconds = 5000): Promise<boo
   return condition();
 }
 
-let work: string;
-beforeAll(() => {
-  work = mkdtempSync(join(tmpdir(), "apei-test-"));
-});
-afterAll(() => rmSync(work, { recursive: true, force: true }));
+const work = testFolder();
 
 /** A process of its own that guards a `sleep` and prints the guarded folder and process id. */
 function parent(): ChildProcess {

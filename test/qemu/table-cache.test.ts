@@ -1,13 +1,12 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { buildTable } from "../../src/acpi/build-tables.ts";
 import { PLATFORMS, type Platform } from "../../src/qemu/platform.ts";
 import { keepTables, keptTables, tableFile } from "../../src/qemu/table-cache.ts";
+import { testFolder } from "../support/folder.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "apei-tables-"));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const folder = testFolder();
 const TABLES = [buildTable("DSDT", { body: "0102" }), buildTable("FACP", { body: "00".repeat(240) })];
 
 describe("tables of a machine", () => {

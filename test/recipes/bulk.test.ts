@@ -1,21 +1,20 @@
 /** The recipes of docs/bulk.md, run as they stand there. */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DuckDBInstance } from "@duckdb/node-api";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
+import { testFolder } from "../support/folder.ts";
 import { describeShared, SHARED } from "../support/shared.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
-const folder = mkdtempSync(join(tmpdir(), "apei-recipes-"));
+const folder = testFolder();
 const input = join(SHARED, "corpus/libcper/generated-24000.bin");
 const document = readFileSync(join(root, "docs/bulk.md"), "utf8");
 const fenced = (language: string) => [...document.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, "gms"))].map((match) => match[1]!);
 const apei = (...args: string[]) =>
   execFileSync(process.execPath, [join(root, "bin/apei.js"), ...args], { maxBuffer: 1 << 28, stdio: ["ignore", "pipe", "ignore"] });
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describeShared("bulk recipes", () => {
   beforeAll(() => {

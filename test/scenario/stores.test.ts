@@ -1,8 +1,7 @@
 /** Boot errors and the error record store of a scenario: what is made of their members, and what the modelled guest leaves. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { messageText } from "../../src/guest/pstore.ts";
 import { emptyStore } from "../../src/host/erst-storage.ts";
 import { bootErrorRegion } from "../../src/scenario/boot-errors.ts";
@@ -10,6 +9,7 @@ import { storeBytes, storedRecords } from "../../src/scenario/error-store.ts";
 import { runScenario } from "../../src/scenario/runner.ts";
 import type { ErrorStoreChoice, MachineChoice, Scenario } from "../../src/scenario/schema.ts";
 import { apei } from "../support/cli.ts";
+import { testFolder } from "../support/folder.ts";
 import { hex } from "../support/hex.ts";
 
 const nowhere = (): never => {
@@ -119,8 +119,7 @@ describe("an error record store", () => {
 });
 
 describe("apei run", () => {
-  const folder = mkdtempSync(join(tmpdir(), "apei-stores-"));
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = testFolder();
   const at = (name: string) => join(folder, name);
 
   test("keeps a store from run to run, takes boot errors from a file, and says what is missing", async () => {
