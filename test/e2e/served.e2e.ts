@@ -2,13 +2,24 @@
  * Devices QEMU does not have, on unmodified QEMU with unmodified Linux: EINJ, and an error record store on arm64. Their
  * registers are memory the firmware placed; the guest's own drivers use them, and this side answers.
  */
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { messageText } from "../../src/guest/pstore.ts";
+import { RealMachine } from "../../src/qemu/machine.ts";
 import { printedFiles } from "../../src/qemu/store.ts";
 import { storedRecords } from "../../src/scenario/error-store.ts";
 import { describeOn, expectPredicted, runOn, scenarioSample } from "./support.ts";
 
 const TRIGGERED = /^the trigger was pulled: /;
+
+/** Nothing is answered after the first injection until the guest's kernel has given up, as on a machine that is far too slow. */
+function beLateOnce(): void {
+  const type = RealMachine.prototype.type;
+  const clock = new Int32Array(new SharedArrayBuffer(4));
+  vi.spyOn(RealMachine.prototype, "type").mockImplementationOnce(function (this: RealMachine, line) {
+    type.call(this, line);
+    for (const end = Date.now() + 60_000; Date.now() < end && !this.output.includes("Firmware does not respond in time"); ) Atomics.wait(clock, 0, 0, 20);
+  });
+}
 
 for (const target of ["seabios", "ovmf", "seabios@sid"] as const)
   describeOn(target)(`error injection on ${target}`, () => {
@@ -23,6 +34,21 @@ for (const target of ["seabios", "ovmf", "seabios@sid"] as const)
       ]);
     });
   });
+
+describeOn("seabios")("a host that is too slow", () => {
+  test("the guest's kernel gives up, and it is tried again", async () => {
+    beLateOnce();
+    const result = await runOn("seabios", {
+      name: "late",
+      monitor: { preset: "qemu-10.2", actionOptional: "nmi" },
+      machine: { architecture: "x86", injection: true, sources: [{ id: 0, notification: "nmi" }] },
+      events: [{ at: 0, inject: { type: "memoryCorrectable", address: "0x8a2d000" } }],
+    });
+    expectPredicted(result);
+    expect(result.timeline.filter(({ what }) => what === "late" || what === "injected").map(({ what }) => what)).toEqual(["late", "injected"]);
+    expect(result.records).toHaveLength(1);
+  });
+});
 
 for (const target of ["aavmf", "aavmf@sid"] as const)
   describeOn(target)(`error injection and an error record store on ${target}`, () => {

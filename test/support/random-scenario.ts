@@ -239,6 +239,19 @@ function randomStore(dice: Dice): ErrorStoreChoice {
 }
 const sectionJson = (type: SectionType, dice: Dice) => toJson(type.layout as never, generate(type.layout, dice)) as { readonly [field: string]: Json };
 
+/** Pages of memory that are nobody's, usually. */
+const SPARE = { x86: 0x8a0_0000n, arm64: 0x48a0_0000n } as const;
+const INJECTED = ["memoryCorrectable", "memoryCorrectable", "memoryUncorrectableNonFatal", "pcieCorrectable"] as const;
+/** What the kernel takes, and what it refuses. */
+const MASKS = ["0xfffffffffffff000", "0xfffffffffffff000", "0xffffffffffffffc0", "0xffffffffffffe000"];
+
+function randomInjection(dice: Dice, { architecture }: RandomOptions): NonNullable<Moment["inject"]> {
+  const type = dice.pick(INJECTED);
+  if (dice.chance(0.1)) return { type };
+  const address = SPARE[architecture] + (BigInt(dice.below(256)) << 12n) + BigInt(64 * dice.below(64));
+  return { type, address: hexNumber(address), ...(dice.chance(0.7) && { mask: dice.pick(MASKS) }) };
+}
+
 /** A scenario for machines of an architecture. */
 export function randomScenario(dice: Dice, options: RandomOptions, name = "random"): Scenario {
   const preset = dice.pick((Object.keys(PRESETS) as PresetName[]).filter((candidate) => PRESETS[candidate].handOff !== "direct"));
@@ -251,6 +264,8 @@ export function randomScenario(dice: Dice, options: RandomOptions, name = "rando
     const record = randomRecord(dice, dice.pick(sources), severity(dice, LIVING));
     events.push({ at: 10 * i, record: dice.chance(0.1) ? { ...record, times: 2 + dice.below(2) } : record });
   }
+  const injection = dice.chance(0.3);
+  if (injection) for (let i = 1 + dice.below(3); i > 0; i--) events.push({ at: 10 * events.length, inject: randomInjection(dice, options) });
   const at = 10 * events.length;
   const death = dice.below(10);
   if (death === 0) events.push({ at, record: randomRecord(dice, dice.pick(sources), "fatal") });
@@ -261,7 +276,8 @@ export function randomScenario(dice: Dice, options: RandomOptions, name = "rando
       architecture: options.architecture,
       sources,
       ...(dice.chance(0.4) && { bootErrors: randomBootErrors(dice) }),
-      ...(options.architecture === "x86" && dice.chance(0.3) && { errorStore: randomStore(dice) }),
+      ...(injection && { injection }),
+      ...(dice.chance(0.3) && { errorStore: randomStore(dice) }),
     },
     monitor: {
       preset,
