@@ -101,8 +101,14 @@ export function injectMachineCheck(
       return "ignored";
     }
     let written = value;
-    // Deferred errors of AMD are not "uncorrected": they only fill the bank.
-    if ((value & REPORTED) !== 0n) {
+    // Deferred errors of AMD are not "uncorrected": they only fill the bank, unless it holds one that is.
+    const reported = (value & REPORTED) !== 0n;
+    if (!reported && (registers.status & (VALID | REPORTED)) === (VALID | REPORTED)) {
+      registers.status |= OVERFLOW;
+      messages.push(`CPU ${target}: bank ${bank} holds an uncorrected error: the deferred one only marks it as overflown`);
+      return "ignored";
+    }
+    if (reported) {
       if (state.globalControl !== ALL_ONES) {
         messages.push(`CPU ${target}: Uncorrected error reporting disabled`);
         return "ignored";
@@ -120,7 +126,7 @@ export function injectMachineCheck(
     }
     if ((registers.status & VALID) !== 0n) written |= OVERFLOW;
     registers.status = written;
-    state.globalStatus = globalStatus;
+    if (reported) state.globalStatus = globalStatus;
     writes.push({ vcpu: target, bank, status: written, globalStatus, ...more });
     return "injected";
   };

@@ -41,13 +41,13 @@ const AFTERMATH = [
   /^\[Firmware Bug\]: (arm error length: |section length: |(section )?length is too small|firmware-generated error record is incorrect)/,
   /^AER: .*no pci_dev/,
   /: synchronous unrecoverable error/,
-  // Of machine checks that were logged it says so now and then only.
-  /^mce: (?!.*: Machine check events logged$)/,
+  // That machine checks were logged it says now and then only, that one was too much for a program when it is.
+  /^mce: (?!.*: Machine check events logged$|Memory error not recovered$)/,
   /^\S+ [0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]: ((AER: )?(aer_| {2}TLP Header)| {3}\[)/,
-  // A kernel that is in trouble itself.
-  /^(BUG|WARNING|kernel BUG at|general protection fault|Unable to handle kernel)\b/,
 ];
-export const isAftermath = (line: string): boolean => AFTERMATH.some((pattern) => pattern.test(line));
+/** A kernel that is in trouble itself. */
+export const isTrouble = (line: string): boolean => /^(BUG: |WARNING: |kernel BUG at |general protection fault|Unable to handle kernel )/.test(line);
+export const isAftermath = (line: string): boolean => AFTERMATH.some((pattern) => pattern.test(line)) || isTrouble(line);
 /** What of it is said by workers, which a kernel in trouble may have no more. */
 export const isLate = (line: string): boolean => /^(mce|Memory failure): /.test(line);
 /** What a driver of error sources says of a record: reports with their number, and complaints. */

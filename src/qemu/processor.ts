@@ -2,6 +2,7 @@
 import type { MachineCheckTaker } from "../guest/report/machine-check.ts";
 import { UsageError } from "../layout/index.ts";
 import type { RealMachine } from "./machine.ts";
+import type { Platform } from "./platform.ts";
 
 export interface ProcessorState {
   readonly instructionPointer: bigint;
@@ -32,9 +33,16 @@ export async function processorState(machine: RealMachine): Promise<ProcessorSta
 }
 
 /** As CPUID says it. */
-export const CPU_VENDOR = { intel: "GenuineIntel", amd: "AuthenticAMD" } as const;
+const CPU_VENDOR = { intel: "GenuineIntel", amd: "AuthenticAMD" } as const;
 
-async function vendorOf({ qmp }: RealMachine): Promise<MachineCheckTaker["vendor"] | undefined> {
+/** Words of QEMU's command line that make the machine's processor one of this vendor. */
+export const vendorWords = ({ words }: Platform, vendor: MachineCheckTaker["vendor"]): readonly string[] => [
+  "-cpu",
+  `${words.at(-1)},vendor=${CPU_VENDOR[vendor]}`,
+];
+
+/** Whose processor it says to be; undefined for others. */
+export async function vendorOf({ qmp }: RealMachine): Promise<MachineCheckTaker["vendor"] | undefined> {
   const [cpu] = (await qmp.execute("query-cpus-fast")) as readonly { readonly "qom-path": string }[];
   const name = await qmp.execute("qom-get", { path: cpu!["qom-path"], property: "vendor" });
   return (["intel", "amd"] as const).find((vendor) => CPU_VENDOR[vendor] === name);

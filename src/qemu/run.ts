@@ -11,9 +11,10 @@ import type { Moment, Number64, RecordEvent, Scenario, StoreEvent } from "../sce
 import { Timeline, type TimelineEntry } from "../scenario/timeline.ts";
 import { inMemory, MOST_FOLLOWED, PANICKED, type RealRecord, RecordFollower, type Say, watchDeath } from "./follower.ts";
 import { inject } from "./injection.ts";
-import { type Comparison, differ, isAftermath, isLastWord, type KernelName, plainLines } from "./kernel-log.ts";
+import { type Comparison, differ, isAftermath, isLastWord, isTrouble, type KernelName, plainLines } from "./kernel-log.ts";
 import { ConnectionLost } from "./lines.ts";
 import { GuestError, type RealMachine } from "./machine.ts";
+import { type MachineCheck, MachineChecks } from "./machine-checks.ts";
 import { eventName, notForReal, whyNot } from "./not-for-real.ts";
 import { versionText } from "./qmp.ts";
 import { PATIENCE } from "./session.ts";
@@ -36,7 +37,7 @@ export interface RealRunResult {
   /** Other kernel lines since the guest was up. */
   readonly further: readonly string[];
   readonly outcome: "running" | "panicked" | "ended";
-  readonly predictedOutcome: "running" | "panicked";
+  readonly predictedOutcome: RealRunResult["outcome"];
   /** Parts of the scenario a real machine cannot do. */
   readonly skipped: readonly string[];
   /** Events that were carried out, and all there are. */
@@ -76,6 +77,7 @@ class RealRun {
   readonly #skipped: string[] = [];
   readonly #checks: Comparison[] = [];
   #follower!: RecordFollower;
+  #machineChecks: MachineChecks | undefined;
   /** What the guest should store of its messages; absent as long as it should live. */
   #lastWords: LastWords | undefined;
   /** Events that were carried out. */
@@ -123,7 +125,8 @@ class RealRun {
     const console = this.#machine.output;
     const panicked = PANICKED.test(console);
     const outcome = panicked ? "panicked" : this.#ended || !this.#machine.running ? "ended" : "running";
-    const predictedOutcome = this.#lastWords ? "panicked" : "running";
+    const predictedOutcome = this.#lastWords ? "panicked" : this.#ended ? "ended" : "running";
+    this.#compareTrouble(plainLines(console.slice(upTo)).filter(isTrouble));
     return {
       name: this.#scenario.name,
       qemu: versionText(this.#machine.version),
@@ -144,7 +147,7 @@ class RealRun {
       differs:
         [...boot, ...this.#checks].some(({ lines }) => differ(lines)) ||
         this.#records.some(({ lines, expectedToBeSeen, acknowledgedAfter }) => differ(lines) || expectedToBeSeen !== (acknowledgedAfter !== undefined)) ||
-        (outcome !== predictedOutcome && !(outcome === "ended" && this.#ended)),
+        outcome !== predictedOutcome,
     };
   }
 
@@ -213,6 +216,13 @@ class RealRun {
     return undefined;
   }
 
+  /** A kernel in trouble says so at any time; what was looked at beside a record is not said twice. */
+  #compareTrouble(said: readonly string[]): void {
+    const known = new Set([...this.#records, ...this.#checks].flatMap(({ lines }) => lines.map(({ text }) => text)));
+    const rest = said.filter((line) => !known.has(line));
+    if (rest.length > 0) this.#checks.push({ title: "What the kernel should not say", lines: rest.map((text) => ({ kind: "unexpected", text })) });
+  }
+
   #compareLeft(store: RealStore): void {
     this.#checks.push(store.compareLeft(this.#lastWords));
     const missing = missingRecords(this.#scenario.machine?.errorStore, store.content);
@@ -236,15 +246,24 @@ class RealRun {
     });
     for (const message of decision.messages) this.#say("monitor", undefined, "message", message, true);
     for (const consequence of decision.consequences) this.#say("monitor", undefined, "consequence", consequence);
-    if (decision.machineCheck)
-      this.#skipped.push(
-        `machine check for ${hexNumber(decision.machineCheck.address)}: its report comes from the processor's driver, of which nothing is predicted`,
-      );
+    if (decision.machineCheck) await this.#machineCheck(decision.machineCheck);
     if (decision.record) await this.#record(decision.record.source, decision.record.block, decision.notification, times);
     if (decision.end) {
       this.#ended = true;
       this.#say("monitor", undefined, decision.end, "the monitor would end the machine here", true);
     }
+  }
+
+  async #machineCheck(machineCheck: MachineCheck): Promise<void> {
+    this.#machineChecks ??= new MachineChecks(this.#machine, this.#options.guest.shell, this.#say);
+    const given = await this.#machineChecks.give(machineCheck);
+    if (typeof given === "string") {
+      this.#skipped.push(`machine check for ${hexNumber(machineCheck.address)}: ${given}`);
+      return;
+    }
+    this.#checks.push(given.check);
+    if (given.ended) this.#ended = true;
+    if (given.lastWords) this.#lastWords = given.lastWords;
   }
 
   async #record(source: number, block: Uint8Array, notification: NotificationName | undefined, times: number): Promise<void> {

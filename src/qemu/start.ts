@@ -15,6 +15,7 @@ import { type Comparison, compareLines, isTableLine, type KernelName, kernelOf, 
 import type { RealMachine } from "./machine.ts";
 import { cannotRaise, EVENT_INTERRUPT } from "./notify.ts";
 import type { Platform } from "./platform.ts";
+import { vendorWords } from "./processor.ts";
 import { REGISTERS, REGISTERS_ADDRESS, ServedDevices, triggerPage } from "./served.ts";
 import { guestTable, machineTables, PATIENCE, type Patience, type SessionGuest, startGuest, writtenAddress } from "./session.ts";
 import { RealStore } from "./store.ts";
@@ -47,7 +48,8 @@ export interface StartedMachine {
 }
 
 /** Start the machine of a scenario. @throws UsageError when it cannot be had for real, or its guest does not get up. */
-export async function startMachine({ machine: choice = {} }: Scenario, policy: MonitorPolicy, options: StartOptions): Promise<StartedMachine> {
+export async function startMachine(scenario: Scenario, policy: MonitorPolicy, options: StartOptions): Promise<StartedMachine> {
+  const { machine: choice = {} } = scenario;
   const { platform, guest, patience = PATIENCE, progress } = options;
   if (choice.kind === "physical") throw new UsageError("the scenario is about a physical machine: QEMU is none");
   const sources = choice.ras === false ? [] : sourcesFor(choice, policy);
@@ -85,7 +87,16 @@ export async function startMachine({ machine: choice = {} }: Scenario, policy: M
     const page = choice.injection ? triggerPage(platform) : undefined;
     const linked = served && (async (machine: RealMachine) => served.serve(machine.memory, await writtenAddress(machine, SECOND_HOME), page?.address));
     const started = page === undefined ? guest : { ...guest, append: `${guest.append ?? ""} ${page.word}` };
-    const machine = await startGuest({ platform, guest: started, files, words, patience, ...(progress && { progress }), ...(linked && { linked }) });
+    const vendor = platform.architecture === "x86" ? vendorFor(scenario, policy) : undefined;
+    const machine = await startGuest({
+      platform,
+      guest: started,
+      files,
+      words: [...words, ...(vendor ? vendorWords(platform, vendor) : [])],
+      patience,
+      ...(progress && { progress }),
+      ...(linked && { linked }),
+    });
     return {
       machine,
       kernel: kernelOf(machine.output),
@@ -108,6 +119,10 @@ export async function startMachine({ machine: choice = {} }: Scenario, policy: M
     throw error;
   }
 }
+
+/** Whose processor the machine should have, when it matters: the banks of machine checks differ. */
+const vendorFor = ({ machine, events }: Scenario, policy: MonitorPolicy) =>
+  machine?.vendor ?? (policy.machineChecks && events.some(({ sigbus }) => sigbus) ? "intel" : undefined);
 
 const TABLE = "What the kernel says about the error source table";
 

@@ -45,6 +45,17 @@ describe("what cannot be given", () => {
     states[0]!.globalStatus = 0n;
     expect(injectMachineCheck(states, 0, error).writes[0]!.status).toBe(0xfd80000000000134n);
   });
+  test("a deferred error of AMD's interrupts nobody: the bank waits, and what comes then finds it full", () => {
+    const states = [machineCheckState()];
+    const give = (code: "actionRequired" | "actionOptional") => injectMachineCheck(states, 0, { vendor: "amd", code, address: 0x1000n });
+    give("actionOptional");
+    expect(states[0]).toMatchObject({ globalStatus: 0n });
+    // As Linux 7.2.13 printed it on QEMU 11.1: "Bank 9: fc00080000000000".
+    expect(give("actionRequired")).toMatchObject({ outcome: "injected", writes: [{ status: 0xfc00080000000000n }] });
+    states[0]!.globalStatus = 0n;
+    expect(give("actionOptional")).toMatchObject({ outcome: "ignored", writes: [] });
+    expect(states[0]!.banks.get(9)!.status).toBe(0xfc00080000000000n);
+  });
   test("reporting switched off", () => {
     const states = [{ ...machineCheckState(), globalControl: 0n }];
     expect(injectMachineCheck(states, 0, error)).toMatchObject({ outcome: "ignored", messages: ["CPU 0: Uncorrected error reporting disabled"] });

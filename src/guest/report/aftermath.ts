@@ -116,8 +116,7 @@ class Aftermath {
   /** A memory error becomes a machine check too. */
   machineCheck(body: View<typeof PlatformMemory>): void {
     const { machineChecks, architecture = "x86" } = this.#options;
-    if (machineChecks && architecture === "x86")
-      this.#late.push(...memoryMachineCheck(body, this.severity !== corrected && this.severity !== LEAST_SEVERITY, machineChecks));
+    if (machineChecks && architecture === "x86") this.#late.push(...memoryMachineCheck(body, this.severity === recoverable, machineChecks));
   }
 
   /** Recovery of a PCI function is asked for, which there may not be. */

@@ -75,3 +75,58 @@ export function memoryMachineCheck(body: View<typeof PlatformMemory>, uncorrecte
     timeStamp: "0",
   });
 }
+
+/** A machine check that a processor takes, and where it was when it did. */
+export interface TakenMachineCheck {
+  readonly vendor: MachineCheckTaker["vendor"];
+  readonly cpu: number;
+  readonly bank: number;
+  readonly status: bigint;
+  readonly globalStatus: bigint;
+  readonly address: bigint;
+  readonly misc: bigint;
+  readonly codeSegment: number;
+  readonly instructionPointer: bigint;
+}
+export interface MachineCheckReaction {
+  /** In any order, and without what is said of a program that is killed. */
+  readonly lines: readonly string[];
+  /** What the kernel dies with. */
+  readonly death?: string;
+}
+
+const UNCORRECTED = registerWord(IntelStatus, { uncorrected: true });
+const OVERFLOW = registerWord(IntelStatus, { overflow: true });
+const ACTION_REQUIRED = registerWord(IntelStatus, { actionRequired: true });
+const EXACT = 2n;
+const KERNEL_SEGMENT = 0x10;
+const isUser = (codeSegment: number) => (codeSegment & 3) === 3;
+
+/**
+ * What the kernel makes of a memory error the processor tells it of, on the processors QEMU emulates: AMD's cannot
+ * recover, and Intel's are too old a model to wait for each other.
+ * @param recovered whether the page was taken out of use, which the kernel says before.
+ */
+export function machineCheckReaction(taken: TakenMachineCheck, recovered: boolean): MachineCheckReaction {
+  const { vendor, status, globalStatus, address, codeSegment, instructionPointer } = taken;
+  // A deferred error waits in its bank for the kernel's next round, which may be minutes away.
+  if ((status & UNCORRECTED) === 0n) return { lines: [] };
+  const inKernel = codeSegment === KERNEL_SEGMENT ? `{${ANYTHING}}` : "";
+  const place = `${(globalStatus & EXACT) === 0n ? " !INEXACT!" : ""} ${digits(codeSegment, 2)}:<${digits(instructionPointer, 16)}> ${inKernel}`;
+  const lines = machineCheckLines({ ...taken, place, timeStamp: ANYTHING });
+  const overflown = (status & OVERFLOW) !== 0n;
+  if (vendor === "amd") {
+    const why = overflown ? "Overflowed uncorrected error without MCA Overflow Recovery" : "Uncorrected error without MCA Recovery";
+    return { lines: [...lines, `${PREFIX}Machine check: ${why}`], death: "Kernel panic - not syncing: Fatal local machine check" };
+  }
+  const failure = `Memory failure: 0x${digits(address >> BigInt(PAGE_SHIFT))}: ${ANYTHING}`;
+  if ((status & ACTION_REQUIRED) === 0n) return { lines: [failure, ...(recovered ? [] : lines)] };
+  if (overflown || !isUser(codeSegment)) {
+    const why = overflown ? "Action required with lost events" : "Data load in unrecoverable area of kernel";
+    return {
+      lines: [...lines, `${PREFIX}Run the above through 'mcelog --ascii'`, `${PREFIX}Machine check: ${why}`],
+      death: "Kernel panic - not syncing: Fatal machine check on current CPU",
+    };
+  }
+  return { lines: [...lines, `mce: Uncorrected hardware memory error in user-access at ${digits(address)}`, failure] };
+}
