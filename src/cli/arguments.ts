@@ -2,7 +2,9 @@
  * What commands take, said once. yargs reads the words, complains and writes the help from that; loading it takes
  * longer than decoding a record, so that a line with nothing to complain about is read without it.
  */
+
 import { parseArgs } from "node:util";
+import { nearestName } from "../layout/nearest.ts";
 
 export interface Option {
   /** Addresses are strings: a number would lose bits above 2^53. */
@@ -126,20 +128,6 @@ function plainly(wanted: Arguments, words: readonly string[]): Args | undefined 
 
 /** `; did you mean --json?` when one of the names is nearly the one that was given. */
 export function nearest(given: string, names: readonly string[], prefix = "--"): string {
-  let best: string | undefined;
-  let least = 3;
-  for (const name of names) {
-    const distance = editDistance(given, name);
-    if (distance < least) [best, least] = [name, distance];
-  }
+  const best = nearestName(given, names);
   return best === undefined ? "" : `; did you mean ${prefix}${best}?`;
-}
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
-    row = next;
-  }
-  return row[b.length]!;
 }

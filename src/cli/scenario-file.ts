@@ -24,7 +24,7 @@ export const OUTSIDE_OPTIONS = {
 export async function readScenarioFile(file: string, args: Args, io: Io): Promise<{ readonly scenario: Scenario; readonly outside: Outside }> {
   const text = new TextDecoder().decode(await readInput(file, io));
   const given = await readScenario(text).catch((error: unknown) => {
-    throw error instanceof UsageError ? new UsageError(`${file}: ${error.message}`) : error;
+    throw error instanceof UsageError ? new UsageError(error.message.replaceAll(/^/gm, `${file}: `)) : error;
   });
   const folder = file === "-" ? "." : dirname(file);
   const read = (path: string): Uint8Array => {

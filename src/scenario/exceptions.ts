@@ -59,6 +59,8 @@ export class Exceptions {
     const processor = stage.processor(vcpu);
     checkSyndrome(error, stage);
     const situation = this.#situation(processor, error);
+    if (situation.synchronized === "iesb" && !stage.system.iesb && this.#laneOf(situation.interrupted === "EL0" ? "EL1" : situation.interrupted) === "guest")
+      throw new UsageError(`event at ${stage.agenda.now} ms: ${stage.system.name} does not set SCTLR_ELx.IESB: nothing synchronises errors when it is entered`);
     const decision = decideDelivery(situation);
     if (decision.impossible !== undefined) throw new UsageError(`event at ${stage.agenda.now} ms: ${decision.impossible}`);
     const { interrupted } = situation;

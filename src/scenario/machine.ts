@@ -16,10 +16,11 @@ const FIRMWARE_FIRST: MonitorPolicy = {
 
 /** The policy a scenario names, with its changes. */
 export function policyOf(choice: MonitorChoice | undefined, kind: MachineChoice["kind"] = "virtual"): MonitorPolicy {
-  if (choice === undefined) return kind === "physical" ? FIRMWARE_FIRST : PRESETS["qemu-10.2"];
+  const usual = kind === "physical" ? FIRMWARE_FIRST : PRESETS["qemu-10.2"];
+  if (choice === undefined) return usual;
   if (typeof choice === "string") return PRESETS[choice];
   const { preset, recording, ...changes } = choice;
-  const base: MonitorPolicy = PRESETS[preset];
+  const base: MonitorPolicy = preset === undefined ? usual : PRESETS[preset];
   return { ...base, ...changes, recording: { ...base.recording, ...recording } };
 }
 
@@ -41,9 +42,19 @@ const DEFAULT_SOURCES: Readonly<Record<MonitorPolicy["handOff"], readonly Source
 /** A source with everything said but how it is acknowledged, where that needs no words. */
 type CompleteSource = Required<Omit<SourceChoice, "acknowledge">> & Pick<SourceChoice, "acknowledge">;
 
+/** Whether a machine has error sources at all. QEMU's x86 machines have none unless the scenario gives them some. */
+export const hasSources = (machine: MachineChoice = {}, policy: MonitorPolicy): boolean =>
+  machine.ras ?? !(machine.architecture === "x86" && policy.machineChecks && machine.sources === undefined);
+
 /** The sources a scenario's machine has. */
 export const sourcesFor = (machine: MachineChoice | undefined, policy: MonitorPolicy): readonly CompleteSource[] =>
-  (machine?.sources ?? DEFAULT_SOURCES[policy.handOff]).map((source) => ({ version: 2, vector: 0, pollInterval: 0, blockLength: BLOCK_LENGTH, ...source }));
+  (machine?.sources ?? (hasSources(machine, policy) ? DEFAULT_SOURCES[policy.handOff] : [])).map((source) => ({
+    version: 2,
+    vector: 0,
+    pollInterval: 0,
+    blockLength: BLOCK_LENGTH,
+    ...source,
+  }));
 
 /** Bytes of a FADT of revision 6 (ACPI 6.5 table 5.9). */
 const FADT_LENGTH = 276;
@@ -65,7 +76,7 @@ const descriptionOf = (machine: MachineChoice, policy: MonitorPolicy): readonly 
 /** What a hand-off through firmware says of the sources, and which address is written back. */
 export const sourcePart = (machine: MachineChoice, policy: MonitorPolicy): Pick<BuildDescription, "handOff" | "errorSources"> => ({
   handOff: policy.handOff === "hardwareErrors" ? "hardwareErrors" : "hest",
-  ...(machine.ras !== false && { errorSources: descriptionOf(machine, policy) }),
+  ...(hasSources(machine, policy) && { errorSources: descriptionOf(machine, policy) }),
 });
 
 /** What a machine has beside its sources. */
@@ -90,7 +101,7 @@ export function machineFiles(machine: MachineChoice, policy: MonitorPolicy, { ta
     tables: [
       { file: "DSDT" },
       { file: "FACP" },
-      ...(machine.ras !== false ? [{ hest: true as const }] : []),
+      ...(hasSources(machine, policy) ? [{ hest: true as const }] : []),
       ...Object.keys(devices).map((file) => ({ file })),
       ...(bert ? [{ file: "BERT", pointers: bert.pointers }] : []),
     ],
@@ -112,6 +123,6 @@ export function directParts(
   return {
     tables: { ...plain, ...tables, ...(bert && { BERT: bert.bytes }) },
     ...(bert && { bootErrors: bert.blob }),
-    ...(machine.ras !== false && { errorSources: descriptionOf(machine, policy) }),
+    ...(hasSources(machine, policy) && { errorSources: descriptionOf(machine, policy) }),
   };
 }

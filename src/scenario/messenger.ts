@@ -165,6 +165,10 @@ export class Messenger {
       const [injection] = result.injections;
       if (injection) return injection;
     } else if (answer !== undefined) {
+      const { exit } = processor.kvm;
+      // KVM does not see who writes registers; the vCPU's state is its thread's all the same.
+      if (exit !== undefined && exit.thread !== thread)
+        stage.say("monitor", undefined, "misuse", `the exit came on thread ${exit.thread}, it is answered on ${thread}`, { bad: true });
       stage.say(
         "monitor",
         undefined,

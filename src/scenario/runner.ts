@@ -9,6 +9,7 @@ import { missingRecords } from "./error-store.ts";
 import { Exceptions } from "./exceptions.ts";
 import { Hypervisor } from "./hypervisor.ts";
 import { injectedError, triggerWords } from "./injection.ts";
+import { hasSources } from "./machine.ts";
 import { Messenger, type Notice } from "./messenger.ts";
 import type { Outside } from "./outside.ts";
 import { addressWords, injectionData, injectionWords } from "./processor.ts";
@@ -200,7 +201,7 @@ class Run {
   #handle(error: HostError, vcpu: number, answering: Answering = {}): void {
     const { state } = this.#stage.processor(vcpu);
     const decision = decide(this.#stage.policy, error, {
-      ras: this.#stage.scenario.machine?.ras !== false,
+      ras: hasSources(this.#stage.scenario.machine, this.#stage.policy),
       handedOff: this.#stage.handedOff,
       sources: this.#stage.subjects.map(({ source, type }) => ({ id: source, notification: type })),
       interruptsMasked: state.interruptsMasked === true,

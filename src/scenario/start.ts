@@ -14,7 +14,7 @@ import { type Machine, q35 } from "../machine/machines.ts";
 import { type GuestMemory, SparseMemory } from "../machine/memory.ts";
 import { OpenBus } from "../machine/open-bus.ts";
 import { PlatformDevices } from "./devices.ts";
-import { directParts, machineFiles, sourcesFor } from "./machine.ts";
+import { directParts, hasSources, machineFiles, sourcesFor } from "./machine.ts";
 import type { Outside } from "./outside.ts";
 import type { MachineChoice, Scenario } from "./schema.ts";
 import type { Timeline } from "./timeline.ts";
@@ -122,7 +122,7 @@ function startFirmware({ scenario, policy, timeline, board, ram, hostMemory, pla
   if (booted.state !== "acpi") timeline.add("firmware", undefined, "failed", `no ACPI: ${booted.failure}`, { bad: true });
   for (const { file, value } of booted.writtenPointers)
     timeline.add("firmware", "monitor", "handOff", `${hexNumber(value)} written to ${file}`, { data: { address: hexNumber(value), file } });
-  const found = machine.ras === false ? undefined : findSources(scenario, policy, timeline, booted, hostMemory);
+  const found = hasSources(machine, policy) ? findSources(scenario, policy, timeline, booted, hostMemory) : undefined;
   return { ...(booted.rsdpAddress !== undefined && { rsdpAddress: booted.rsdpAddress }), tables: booted.tables, ...found };
 }
 

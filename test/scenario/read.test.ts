@@ -21,9 +21,46 @@ describe("what a scenario says wrongly is named", () => {
     [scenario({ events: [{ at: 1, sigbus: { code: "actionRequired" }, seaExit: {} }] }), "exactly one thing"],
     [scenario({ events: [{ at: 1, sigbus: { code: "actionRequired", physicalAddress: "0x1ffffffffffffffff" } }] }), "events[0].sigbus.physicalAddress"],
     [scenario({ events: [{ at: 1, record: { block: "0" } }] }), 'events[0].record.block: "0" is not a string of hex digits'],
+    [scenario({ events: [{ at: 1, sigbus: { code: "BUS_MCEERR_AR" } }] }), "did you mean actionRequired?"],
+    [scenario({ events: [{ at: 1, seaExit: { gpa: "0x1000" } }] }), "events[0].seaExit.gpa: there is no such member here; did you mean guestPhysicalAddress?"],
+    [scenario({ events: [{ at: 1, processorError: { exception: "SError", severity: "UEO" } }] }), "did you mean serror?"],
+    [scenario({ events: [{ at: 1, processorError: { exception: "SError", severity: "UEO" } }] }), "did you mean restartable?"],
+    [
+      scenario({ machine: { sources: [{ id: 0, notification: 8 }] } }),
+      "8 is none of polled, externalInterrupt, localInterrupt, sci, nmi, cmci, mce, gpioSignal, sea, sei, gsiv, sdei; did you mean sea?",
+    ],
+    [scenario({ monitor: "qemu-10.1" }), "did you mean qemu-10.2?"],
+    [scenario({ machine: { cpus: [] } }), "machine.cpus: there is no such member here; did you mean vcpus?"],
+    [scenario({ events: [{ at: 1, esb: { core: 1 } }] }), "events[0].esb.core: there is no such member here; there are vcpu"],
+    [scenario({ monitor: { recording: { unacknowledged: { action: "queue" } } } }), "monitor.recording.unacknowledged.limit: missing"],
+    [scenario({ monitor: { recording: { unacknowledged: { action: "quue", limit: 3, whenFull: "oldest" } } } }), "did you mean dropOldest?"],
+    [scenario({ events: [{ at: 1, reset: false }] }), "events[0].reset: only true can be said here"],
+    [scenario({ machine: { errorStore: "big" } }), "machine.errorStore: must be "],
     [scenario({ machine: { sources: [{ id: 70000, notification: "sea" }] } }), "machine.sources[0].id: must be <= 65535"],
   ])("%s", async (text, message) => {
     await expect(readScenario(text)).rejects.toThrow(message);
+  });
+
+  test("several mistakes are named at once, each on a line, eight at most", async () => {
+    const text = scenario({ evnts: 1, monitor: "qemu", machine: { rass: true }, events: [{ at: -1, reset: true }] });
+    const lines = await readScenario(text).catch((error: Error) => error.message.split("\n"));
+    expect(lines).toEqual([
+      "evnts: there is no such member here; did you mean events?",
+      "machine.rass: there is no such member here; did you mean ras?",
+      "events[0].at: must be >= 0",
+      'monitor: "qemu" is none of qemu-7.2, qemu-10.2, qemu-11.0, kvmtool-like; did you mean qemu-7.2?',
+    ]);
+    const many = await readScenario(scenario({ events: Array.from({ length: 12 }, () => ({ at: -1, crash: true })) })).catch((error: Error) =>
+      error.message.split("\n"),
+    );
+    expect(many).toHaveLength(9);
+    expect(many).toContain("and 4 more");
+  });
+  test("a monitor with changes and without a preset starts from the usual one", async () => {
+    const given = await readScenario(
+      scenario({ monitor: { actionOptional: "gpioSignal" }, events: [{ at: 1, sigbus: { code: "actionOptional", physicalAddress: "0x48a2d000" } }] }),
+    );
+    expect(runScenario(given)).toMatchObject({ isolatedPages: [0x48a2dn], accounts: { 1: { written: 1 } } });
   });
 
   test.each<[string, Partial<Scenario>, string]>([

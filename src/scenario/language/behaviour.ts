@@ -18,7 +18,7 @@ export interface GuestChoice extends SystemChoice {
 }
 export type MonitorChoice =
   | PresetName
-  | ({ readonly preset: PresetName; readonly recording?: Partial<RecordingPolicy> } & Partial<Omit<MonitorPolicy, "recording">>);
+  | ({ readonly preset?: PresetName; readonly recording?: Partial<RecordingPolicy> } & Partial<Omit<MonitorPolicy, "recording">>);
 
 // ---- the same as JSON Schema ----
 
@@ -73,6 +73,9 @@ export const monitor: Schema = {
   description: "The virtual machine monitor: a preset, or one with changes",
   anyOf: [
     { enum: Object.keys(PRESETS) },
-    object("A preset with changes", { preset: oneOf("Where it starts from", Object.keys(PRESETS)), ...policyFields }, ["preset"]),
+    object("A preset with changes", {
+      preset: oneOf("Where it starts from; default: what the machine has when no monitor is named", Object.keys(PRESETS)),
+      ...policyFields,
+    }),
   ],
 };

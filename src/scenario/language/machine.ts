@@ -43,7 +43,7 @@ export interface MachineChoice {
    */
   readonly kind?: "virtual" | "physical";
   readonly architecture?: "arm64" | "x86";
-  /** Whether the machine has error sources at all. */
+  /** Whether the machine has error sources at all. Default: it has, but for QEMU's x86 machines, which have none of their own. */
   readonly ras?: boolean;
   readonly firmware?: "generic" | "seabios" | "ovmf" | "aavmf";
   /** Error sources; default: those of the monitor's preset. */
@@ -97,7 +97,7 @@ const source = object(
 export const machine = object("The virtual machine", {
   kind: oneOf("A virtual machine with its monitor, or a physical one whose firmware at EL3 writes the records; default virtual", ["virtual", "physical"]),
   architecture: oneOf("Processor", ["arm64", "x86"]),
-  ras: boolean("Whether it has error sources"),
+  ras: boolean("Whether it has error sources; default true, but for QEMU's x86 machines, which have none of their own"),
   firmware: oneOf("Which firmware links the tables", ["generic", "seabios", "ovmf", "aavmf"]),
   sources: { type: "array", items: source, description: "Error sources; default: those of the preset" },
   place: { type: "object", additionalProperties: number64("Address"), description: "Where files land, by name" },
