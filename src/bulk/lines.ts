@@ -1,7 +1,7 @@
 /** Lines of NDJSON back to the bytes they were made of. */
 import { recordReader } from "../cper/record-json.ts";
 import type { Documents } from "../input/document.ts";
-import { EncodeError, JsonReader, type JsonSink, parseJson } from "../layout/index.ts";
+import { JsonReader, type JsonSink, parseJson, UsageError } from "../layout/index.ts";
 import { RECORD_OPENING } from "./batch.ts";
 
 const LINE_FEED = 0x0a;
@@ -11,7 +11,7 @@ const CARRIAGE_RETURN = 0x0d;
 function ordinary(line: string, documents: Documents): Uint8Array {
   if (line.trim() === "") return new Uint8Array(0);
   const json = parseJson(line);
-  if (typeof json !== "object" || json === null || Array.isArray(json)) throw new EncodeError("", "is not an object");
+  if (typeof json !== "object" || json === null || Array.isArray(json)) throw new UsageError("is not an object");
   if (json["format"] === "problem") return new Uint8Array(0);
   if (json["format"] !== "raw") return documents.encode(json);
   const { offset: _, problem: __, ...raw } = json;

@@ -288,7 +288,7 @@ export const cperFormat = (registry: SectionRegistry = sectionTypes): Format<Cpe
     ...(record.gaps.length > 0 && { gaps: record.gaps.map((gap) => ({ offset: gap.offset, bytes: bytesToHex(gap.bytes) })) }),
   }),
   fromJson: (json) => ({
-    header: named("header", () => fromJson(RecordHeader, objectOf(json["header"], "header"))),
+    header: named("header", () => fromJson(RecordHeader, objectOf(json["header"], ""))),
     sections: listOf(json["sections"], "sections").map((item, i) =>
       named(`sections[${i}]`, () => {
         const section = objectOf(item, "");

@@ -6,8 +6,8 @@ import { RecordHeader } from "./record.ts";
 const SIGNATURE_END = fieldOffset(RecordHeader, "signatureEnd");
 const RECORD_LENGTH = fieldOffset(RecordHeader, "recordLength");
 
-/** A record announced to be longer than this is taken for damage: 64 MiB. */
-const LONGEST_RECORD = 64 * 1024 * 1024;
+/** A record announced to be longer than this is taken for damage: 16 MiB, of which values take a gigabyte. */
+const LONGEST_RECORD = 16 * 1024 * 1024;
 /** Bytes that decide whether a record starts here. */
 const SIGNATURE_BYTES = SIGNATURE_END + 4;
 

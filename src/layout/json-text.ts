@@ -307,7 +307,12 @@ export class JsonSink {
 
   /** Append text that is already JSON. */
   json(json: string): void {
-    this.#ensure(json.length * 3);
-    this.at += encoder.encodeInto(json, this.bytes.subarray(this.at)).written;
+    for (let at = 0; at < json.length; ) {
+      this.#ensure(Math.min(json.length - at, PIECE) * 3);
+      // Of a long text as much as fits; a pair of surrogates is not torn apart.
+      const { read, written } = encoder.encodeInto(at === 0 ? json : json.slice(at), this.bytes.subarray(this.at));
+      at += read;
+      this.at += written;
+    }
   }
 }

@@ -3,21 +3,25 @@ import { type BitMember, bitRange, type Names, numberOf } from "./layout.ts";
 
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
 
-/** Bytes made text at a time: a string grown byte by byte is a chain with a link for each. */
-const HEX_PIECE = 4096;
+const HEX_CODES = HEX.map((pair) => [pair.charCodeAt(0), pair.charCodeAt(1)] as const);
+/** Bytes from which on text is made of all digits at once: a string grown byte by byte is a chain with a link for each. */
+const MANY = 256;
+const decoder = new TextDecoder();
 
 /** Bytes as lower-case hex without separators. */
 export function bytesToHex(input: Uint8Array): string {
-  const pieces: string[] = [];
-  let piece = "";
-  for (let i = 0; i < input.length; i++) {
-    piece += HEX[input[i]!];
-    if (i % HEX_PIECE === HEX_PIECE - 1) {
-      pieces.push(piece);
-      piece = "";
-    }
+  if (input.length < MANY) {
+    let out = "";
+    for (let i = 0; i < input.length; i++) out += HEX[input[i]!];
+    return out;
   }
-  return pieces.length === 0 ? piece : pieces.join("") + piece;
+  const digits = new Uint8Array(input.length * 2);
+  for (let i = 0; i < input.length; i++) {
+    const pair = HEX_CODES[input[i]!]!;
+    digits[i * 2] = pair[0];
+    digits[i * 2 + 1] = pair[1];
+  }
+  return decoder.decode(digits);
 }
 
 /** Values of the characters that are hex digits, by their code. */
