@@ -9,6 +9,27 @@ export type ErrorTypeName = keyof typeof EINJ_ERROR_TYPE;
 /** What the platform answers, or why the kernel does not even ask it. */
 export type EinjResult = keyof typeof EINJ_STATUS | "timedOut" | "notOffered" | "noMemoryPage";
 
+/** What the driver says when it has started. */
+export const EINJ_STARTS: readonly string[] = ["EINJ: Error INJection is initialized."];
+/** What it calls the errors it knows. */
+const TYPE_WORDS: { readonly [K in ErrorTypeName]?: string } = {
+  processorCorrectable: "Processor Correctable",
+  processorUncorrectableNonFatal: "Processor Uncorrectable non-fatal",
+  processorUncorrectableFatal: "Processor Uncorrectable fatal",
+  memoryCorrectable: "Memory Correctable",
+  memoryUncorrectableNonFatal: "Memory Uncorrectable non-fatal",
+  memoryUncorrectableFatal: "Memory Uncorrectable fatal",
+  pcieCorrectable: "PCI Express Correctable",
+  pcieUncorrectableNonFatal: "PCI Express Uncorrectable non-fatal",
+  pcieUncorrectableFatal: "PCI Express Uncorrectable fatal",
+  platformCorrectable: "Platform Correctable",
+  platformUncorrectableNonFatal: "Platform Uncorrectable non-fatal",
+  platformUncorrectableFatal: "Platform Uncorrectable fatal",
+};
+/** Lines of the driver's file of errors that can be injected (available_error_type). */
+export const offeredLines = (types: readonly ErrorTypeName[]): string[] =>
+  types.flatMap((type) => (TYPE_WORDS[type] === undefined ? [] : [`0x${(2 ** EINJ_ERROR_TYPE[type]).toString(16).padStart(8, "0")}\t${TYPE_WORDS[type]}`]));
+
 /** Bit 0 of the answer to "check busy". */
 const BUSY = 1n;
 const PATIENCE = 10_000;

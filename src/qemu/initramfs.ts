@@ -41,10 +41,11 @@ export const GUEST_SAYS = { ready: "apei-guest: ready", begin: "apei-guest: begi
 export const printFile = (path: string, name = path): string =>
   `[ -f ${path} ] && { echo "${GUEST_SAYS.begin}${name}"; base64 ${path} | sed 's/^/: /'; echo "${GUEST_SAYS.end}${name}"; }`;
 
-/** Where the guest injects errors, what printed files of that are called, and the one of the types that are offered. */
+/** Where the guest injects errors, what printed files of that are called, and those of offered types and of memory. */
 export const INJECTION = "/sys/kernel/debug/apei/einj";
 export const INJECTION_FILES = "einj/";
 export const OFFERED_FILE = `${INJECTION_FILES}available_error_type`;
+export const RESOURCES_FILE = `${INJECTION_FILES}iomem`;
 
 const INIT = `#!/bin/busybox sh
 export PATH=/bin
@@ -58,6 +59,7 @@ if [ -e /sys/firmware/acpi/tables/EINJ ]; then
   for module in /modules/einj.ko*; do insmod $module; done
   mount -t debugfs debug /sys/kernel/debug
   ${printFile(`${INJECTION}/available_error_type`, OFFERED_FILE)}
+  ${printFile("/proc/iomem", RESOURCES_FILE)}
 fi
 for file in /pstore/*; do ${printFile("$file", "$(basename $file)")}; done
 echo "apei-guest: $(uname -sr) on $(uname -m)"

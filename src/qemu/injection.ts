@@ -1,13 +1,13 @@
 /** Errors that a real guest injects: its kernel's driver is told through its files, and what comes of it is compared. */
 import { EINJ_ERROR_TYPE } from "../acpi/einj.ts";
-import { EinjDriver, type EinjResult, type ErrorTypeName } from "../guest/einj.ts";
+import { EINJ_STARTS, EinjDriver, type EinjResult, offeredLines } from "../guest/einj.ts";
 import { einjTable, einjWindow, type InjectedError } from "../host/einj-device.ts";
 import { MemoryWithDevices } from "../host/mmio.ts";
 import { hexNumber } from "../layout/index.ts";
 import { SparseMemory } from "../machine/memory.ts";
 import { type InjectionEvent, injectionRequest, injectionWords } from "../scenario/injection.ts";
 import type { Say } from "./follower.ts";
-import { INJECTION, INJECTION_FILES, OFFERED_FILE, printFile } from "./initramfs.ts";
+import { INJECTION, INJECTION_FILES, OFFERED_FILE, printFile, RESOURCES_FILE } from "./initramfs.ts";
 import { type Comparison, compareLines, plainLines } from "./kernel-log.ts";
 import type { RealMachine } from "./machine.ts";
 import type { ServedDevices } from "./served.ts";
@@ -15,8 +15,6 @@ import { printedFiles } from "./store.ts";
 
 /** Milliseconds in which the shell does what it is told: the kernel itself waits for seconds. */
 const ANSWER = 30_000;
-/** Milliseconds until a trigger that was pulled is noticed. */
-const NOTICE = 5_000;
 /** Times an injection is tried for which the kernel did not wait long enough. */
 const TRIES = 5;
 const TOO_LATE = /EINJ: \[Firmware Warn\]: Firmware does not respond in time/;
@@ -26,46 +24,39 @@ const DONE = "injected";
 /** Any address: the model's device is asked by itself. */
 const MODEL_BASE = 0x1000_0000n;
 
-/** What the driver says when it has started (Linux drivers/acpi/apei/einj-core.c behaviour). */
-const STARTS = ["EINJ: Error INJection is initialized."];
-/** What it calls the errors it knows. */
-const TYPE_WORDS: { readonly [K in ErrorTypeName]?: string } = {
-  processorCorrectable: "Processor Correctable",
-  processorUncorrectableNonFatal: "Processor Uncorrectable non-fatal",
-  processorUncorrectableFatal: "Processor Uncorrectable fatal",
-  memoryCorrectable: "Memory Correctable",
-  memoryUncorrectableNonFatal: "Memory Uncorrectable non-fatal",
-  memoryUncorrectableFatal: "Memory Uncorrectable fatal",
-  pcieCorrectable: "PCI Express Correctable",
-  pcieUncorrectableNonFatal: "PCI Express Uncorrectable non-fatal",
-  pcieUncorrectableFatal: "PCI Express Uncorrectable fatal",
-  platformCorrectable: "Platform Correctable",
-  platformUncorrectableNonFatal: "Platform Uncorrectable non-fatal",
-  platformUncorrectableFatal: "Platform Uncorrectable fatal",
-};
-const offeredLine = (type: ErrorTypeName): string => `0x${(2 ** EINJ_ERROR_TYPE[type]).toString(16).padStart(8, "0")}\t${TYPE_WORDS[type] ?? type}`;
-
-/** The model's driver and device, and what the device is asked for. */
-function model(isMemory: (address: bigint) => boolean = () => true): { readonly driver: EinjDriver; readonly asked: InjectedError[] } {
+/** The model's driver and device, and what the device is asked for. @param isSystemRam what the kernel takes for its memory. */
+function model(isSystemRam?: (address: bigint) => boolean): { readonly driver: EinjDriver; readonly asked: InjectedError[] } {
   const asked: InjectedError[] = [];
-  const device = einjWindow({ base: MODEL_BASE, isMemory, inject: (error) => asked.push(error) });
+  const device = einjWindow({ base: MODEL_BASE, isMemory: () => true, inject: (error) => asked.push(error) });
   const memory = new MemoryWithDevices(new SparseMemory([]), [{ start: MODEL_BASE, device }]);
-  return { driver: new EinjDriver({ memory }, einjTable(MODEL_BASE), isMemory), asked };
+  return { driver: new EinjDriver({ memory }, einjTable(MODEL_BASE), isSystemRam), asked };
+}
+
+const textOf = (output: string, file: string): string | undefined => {
+  const found = printedFiles(output).find(({ name }) => name === file);
+  return found && new TextDecoder().decode(found.bytes).trimEnd();
+};
+/** Memory of a kernel by its list of resources; all there is, when it has not printed that. */
+function systemRam({ output, memory: { regions } }: RealMachine): (address: bigint) => boolean {
+  const ranges = [...(textOf(output, RESOURCES_FILE) ?? "").matchAll(/^([0-9a-f]+)-([0-9a-f]+) : System RAM$/gm)].map(
+    ([, first, last]) => [BigInt(`0x${first}`), BigInt(`0x${last}`)] as const,
+  );
+  return ranges.length > 0
+    ? (address) => ranges.some(([first, last]) => address >= first && address <= last)
+    : (address) => regions.some(({ start, length }) => address >= start && address < start + length);
 }
 
 /** What the guest's driver says, and what it offers. */
 export function compareInjection(output: string): Comparison[] {
-  const offered = printedFiles(output).find(({ name }) => name === OFFERED_FILE);
-  const found = offered ? new TextDecoder().decode(offered.bytes).trimEnd().split("\n") : [];
   return [
     {
       title: "What the kernel says about error injection",
       lines: compareLines(
-        STARTS,
+        EINJ_STARTS,
         plainLines(output).filter((line) => line.startsWith("EINJ: ")),
       ),
     },
-    { title: "The errors the guest can inject", lines: compareLines(model().driver.offered.map(offeredLine), found) },
+    { title: "The errors the guest can inject", lines: compareLines(offeredLines(model().driver.offered), textOf(output, OFFERED_FILE)?.split("\n") ?? []) },
   ];
 }
 
@@ -97,24 +88,22 @@ export async function inject(
   say: Say,
 ): Promise<{ readonly check: Comparison; readonly injected: readonly InjectedError[] }> {
   const request = injectionRequest(event);
-  const { regions } = machine.memory;
-  const { driver, asked } = model((address) => regions.some(({ start, length }) => address >= start && address < start + length));
+  const { driver, asked } = model(systemRam(machine));
   const result = driver.inject(request);
   say("guest", "controller", "inject", injectionWords(event));
   let said: string[] = [];
   for (let tries = 0; tries < TRIES; tries++) {
+    // Nothing is left of a request the kernel did not wait for.
+    served.look();
     const mark = machine.output.length;
     machine.type(command(request));
-    const file = await machine.poll(() => printedFiles(machine.output.slice(mark)).find(({ name }) => name === SAID_FILE), ANSWER);
-    said = file ? new TextDecoder().decode(file.bytes).trimEnd().split("\n") : [];
+    said = (await machine.poll(() => textOf(machine.output.slice(mark), SAID_FILE), ANSWER))?.split("\n") ?? [];
     if (!TOO_LATE.test(machine.output.slice(mark))) break;
     say("controller", "guest", "late", "this machine is too slow: the guest's kernel did not wait for the answer");
   }
-  const injected: InjectedError[] = [];
-  await machine.poll(() => {
-    injected.push(...served.takeInjected());
-    return injected.length >= asked.length ? true : undefined;
-  }, NOTICE);
+  // The trigger was pulled before the shell went on.
+  served.look();
+  const injected = served.takeInjected();
   if (result !== "success") say("controller", "guest", "refused", said.join("; "), true);
   const title = `What comes of it when the guest ${injectionWords(event)}`;
   return { check: { title, lines: compareLines([ANSWERS[result], ...asked.map(askedLine)], [...said, ...injected.map(askedLine)]) }, injected };

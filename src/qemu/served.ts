@@ -49,6 +49,8 @@ export class ServedDevices {
   readonly #mailbox: ErstMailbox | undefined;
   readonly #injected: InjectedError[] = [];
   #timer: NodeJS.Timeout | undefined;
+  /** Looks once. @returns whether the guest had asked for anything. */
+  #look: () => boolean = () => false;
   #failure: unknown;
 
   constructor({ injection, store }: ServedOptions) {
@@ -76,15 +78,24 @@ export class ServedDevices {
       ...(program !== undefined && { program }),
       inject: (error) => this.#injected.push(error),
     });
-    const look = () => {
+    this.#look = () => {
+      const injecting = this.injection && device.service();
+      const storing = this.#mailbox?.service(memory, base + BigInt(STORE));
+      return injecting || storing === true;
+    };
+    const again = () => {
       try {
-        const asked = (this.injection && device.service()) || this.#mailbox?.service(memory, base + BigInt(STORE));
-        this.#timer = setTimeout(look, asked ? 0 : LOOK);
+        this.#timer = setTimeout(again, this.#look() ? 0 : LOOK);
       } catch (error) {
         this.#failure = error;
       }
     };
-    look();
+    again();
+  }
+
+  /** Look now, whether it is time or not. */
+  look(): void {
+    this.#look();
   }
 
   /** Errors whose trigger was pulled since the last time, in order. @throws what went wrong while serving. */

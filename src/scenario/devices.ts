@@ -1,6 +1,6 @@
 /** What a scenario's machine may have beside its error sources: error injection, boot errors, the error record store. */
 import type { OsTable } from "../firmware/os-view.ts";
-import { EinjDriver } from "../guest/einj.ts";
+import { EINJ_STARTS, EinjDriver } from "../guest/einj.ts";
 import { ErstDriver } from "../guest/erst.ts";
 import { ERST_STARTS, lastWords, messageRecord, mountPstore, pstoreId } from "../guest/pstore.ts";
 import type { Death, SystemModel } from "../guest/steps.ts";
@@ -100,6 +100,7 @@ export class PlatformDevices {
     const einj = table("EINJ");
     if (einj) {
       this.#einj = new EinjDriver({ memory: this.memory }, einj.bytes, this.#isRam);
+      for (const line of EINJ_STARTS) kernel.print(line);
       this.#timeline.add("guest", undefined, "einj", `EINJ found at ${hexNumber(einj.address)}: it offers ${this.#einj.offered.join(", ")}`);
     }
     const erst = table("ERST");

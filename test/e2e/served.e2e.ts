@@ -36,17 +36,22 @@ for (const target of ["seabios", "ovmf", "seabios@sid"] as const)
   });
 
 describeOn("seabios")("a host that is too slow", () => {
-  test("the guest's kernel gives up, and it is tried again", async () => {
+  test("the guest's kernel gives up, and it is tried again; memory that is not the kernel's is refused at once", async () => {
     beLateOnce();
     const result = await runOn("seabios", {
       name: "late",
       monitor: { preset: "qemu-10.2", actionOptional: "nmi" },
       machine: { architecture: "x86", injection: true, sources: [{ id: 0, notification: "nmi" }] },
-      events: [{ at: 0, inject: { type: "memoryCorrectable", address: "0x8a2d000" } }],
+      events: [
+        { at: 0, inject: { type: "memoryCorrectable", address: "0x8a2d000" } },
+        { at: 10, inject: { type: "memoryCorrectable", address: "0xf0000" } },
+        { at: 20, inject: { type: "platformCorrectable" } },
+      ],
     });
     expectPredicted(result);
     expect(result.timeline.filter(({ what }) => what === "late" || what === "injected").map(({ what }) => what)).toEqual(["late", "injected"]);
     expect(result.records).toHaveLength(1);
+    expect(result.checks.map(({ lines }) => lines[0]!.text)).toEqual(["injected", "error_inject: Invalid argument", "error_type: Invalid argument"]);
   });
 });
 
