@@ -128,6 +128,8 @@ const FSC = maskOf(DataAbortSyndrome, "fsc");
 /** Registers after KVM_ARM_VCPU_INIT, of those that exceptions touch; a monitor sets PC. ESR, FAR, ELR and SPSR have no reset value. */
 const RESET = { PC: 0n, VBAR_EL1: 0n, SCTLR_EL1: 0xc5_0078n, DISR_EL1: 0n, VSESR_EL2: 0n, VDISR_EL2: 0n, "HCR_EL2.VSE": 0n } as const;
 const AARCH64_RESET: Registers = { ...RESET, PSTATE: wordOf(ProcessorState, { d: true, a: true, i: true, f: true, mode: "el1h" }) };
+/** A guest with a hypervisor level of its own starts there. */
+const NESTED_RESET: Registers = { ...RESET, HCR_EL2: 0n, PSTATE: wordOf(ProcessorState, { d: true, a: true, i: true, f: true, mode: "el2h" }) };
 /** Supervisor mode with A, I and F masked. */
 const AARCH32_RESET: Registers = { ...RESET, PSTATE: 0x1d3n };
 
@@ -164,7 +166,7 @@ export class KvmVcpu implements EventsTarget {
     const pending = this.serrorPending;
     const nested = this.registers["HCR_EL2"] !== undefined;
     for (const name of Object.keys(this.registers)) delete this.registers[name];
-    Object.assign(this.registers, this.#options.aarch32 ? AARCH32_RESET : AARCH64_RESET, nested && { HCR_EL2: 0n });
+    Object.assign(this.registers, this.#options.aarch32 ? AARCH32_RESET : nested ? NESTED_RESET : AARCH64_RESET);
     this.initialised = true;
     this.exit = undefined;
     this.#fault = undefined;
@@ -373,7 +375,12 @@ export class KvmVcpu implements EventsTarget {
     if (registers["PSTATE"] !== undefined) registers["PSTATE"] &= ~SERROR_MASKED;
     if (registers["HCR_EL2.VSE"] !== 1n) return undefined;
     registers["HCR_EL2.VSE"] = 0n;
-    const injection = enterException(registers, { target: "EL1", kind: "serror", exception: "SError", esr: esrFromVsesr(registers["VSESR_EL2"] ?? 0n) });
+    const injection = enterException(registers, {
+      target: this.#target("amo"),
+      kind: "serror",
+      exception: "SError",
+      esr: esrFromVsesr(registers["VSESR_EL2"] ?? 0n),
+    });
     applyInjection(registers, injection);
     return injection;
   }

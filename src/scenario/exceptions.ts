@@ -47,7 +47,7 @@ export class Exceptions {
   }
   /** Level the kernel that reads the records runs at. */
   get #systemLevel(): TargetLevel {
-    return this.#stage.physical ? (this.#stage.guest.level ?? "EL1") : "EL1";
+    return this.#stage.guest.level ?? "EL1";
   }
   #laneOf(level: TargetLevel): Lane {
     return level === "EL3" ? this.#firmware : level === this.#systemLevel ? "guest" : "kernel";
@@ -57,6 +57,8 @@ export class Exceptions {
     const stage = this.#stage;
     const vcpu = error.vcpu ?? 0;
     const processor = stage.processor(vcpu);
+    if (processor.nested)
+      throw new UsageError(`event at ${stage.agenda.now} ms: processorError: of a guest with a hypervisor level of its own only what KVM gives it is modelled`);
     checkSyndrome(error, stage);
     const situation = this.#situation(processor, error);
     if (situation.synchronized === "iesb" && !stage.system.iesb && this.#laneOf(situation.interrupted === "EL0" ? "EL1" : situation.interrupted) === "guest")
@@ -347,14 +349,16 @@ export class Exceptions {
 
   /** How a guest's abort gets to the monitor's host. */
   abortWords(vcpu: number): string {
-    const { state, kvm } = this.#stage.processor(vcpu);
-    const level = state.level ?? "EL0";
+    const { state, kvm, nested } = this.#stage.processor(vcpu);
+    const said = state.level ?? "EL0";
+    // KVM runs a guest's hypervisor at EL1.
+    const level = nested && said === "EL2" ? "EL1" : said;
     const tea = state.routing?.tea ?? kvm.machine.hostRas;
     const { takenBy, vectorOffset } = decideDelivery({
       ...{ interrupted: level, error: "synchronous", vhe: true, masked: false, ea: false, amo: true, tge: false, tea, synchronized: "no" },
     });
     const route = takenBy === "EL2" && tea ? `taken to EL2 at VBAR_EL2 + ${hexNumber(vectorOffset ?? 0)} (HCR_EL2.TEA)` : "taken to EL2";
-    return `abort on vCPU ${vcpu} at ${level}, ${route}`;
+    return `abort on vCPU ${vcpu} at ${said}${said === level ? "" : " of its own, which is the processor's EL1"}, ${route}`;
   }
 
   // ---- what software does ----

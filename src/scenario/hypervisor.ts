@@ -31,8 +31,10 @@ export class Hypervisor {
     const stage = this.#stage;
     const { state, kvm, guestLevel } = stage.processor(vcpu);
     const { amo = true, tge = false } = state.routing ?? {};
-    const decision = decideVirtualSError({ interrupted: guestLevel, amo, tge, masked: state.serrorMasked === true, esb: false });
-    if (decision.how === "impossible") {
+    // A level of its own for hypervisors exists in KVM alone: there it is KVM that makes the guest take exceptions to it.
+    const decision =
+      guestLevel === "EL2" ? undefined : decideVirtualSError({ interrupted: guestLevel, amo, tge, masked: state.serrorMasked === true, esb: false });
+    if (decision?.how === "impossible") {
       stage.say("kernel", undefined, "undeliverable", `no virtual SError: ${decision.reasons.join("; ")}`, { bad: true });
       return;
     }
@@ -53,9 +55,10 @@ export class Hypervisor {
   /** A vCPU executes an ESB. @returns whether a virtual SError was pending. */
   synchronize(vcpu: number): boolean {
     const stage = this.#stage;
-    const { state, kvm, guestLevel } = stage.processor(vcpu);
-    if (!kvm.serrorPending || state.level === "EL2") return false;
-    const decision = decideVirtualSError({ interrupted: guestLevel, amo: true, tge: false, masked: state.serrorMasked === true, esb: true });
+    const { state, kvm, guestLevel, nested } = stage.processor(vcpu);
+    if (!kvm.serrorPending || (state.level === "EL2" && !nested)) return false;
+    const interrupted = guestLevel === "EL2" ? "EL1" : guestLevel;
+    const decision = decideVirtualSError({ interrupted, amo: true, tge: false, masked: state.serrorMasked === true, esb: true });
     const disr = kvm.synchronizeErrors();
     stage.say("hardware", "guest", "deferred", `${decision.reasons.join("; ")}: DISR_EL1 = ${hexNumber(disr)}`, { data: { DISR_EL1: hexNumber(disr) } });
     const esr = esrFromDisr(disr);
@@ -116,8 +119,8 @@ export class Hypervisor {
     stage.say("kernel", "guest", "delivered", `${injection.exception} on vCPU ${vcpu}: ${injectionWords(injection)}`, {
       data: { vcpu, ...injectionData(injection) },
     });
-    const { state, guestLevel } = stage.processor(vcpu);
-    stage.kernel.notify("sea", 0, { user: guestLevel === "EL0", interruptsMasked: state.interruptsMasked === true }).finish();
+    const { state, asksFirmware } = stage.processor(vcpu);
+    stage.kernel.notify("sea", 0, { user: asksFirmware, interruptsMasked: state.interruptsMasked === true }).finish();
   }
 
   /** KVM_RUN returned for another reason than an abort. */

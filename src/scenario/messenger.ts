@@ -128,7 +128,7 @@ export class Messenger {
       if (type === "gpioSignal" && stage.platform.events.line) this.#readEvents();
     }
     const handling = stage.kernel.notify(type, type === "polled" ? source : vector, {
-      user: level === "EL0",
+      user: processor.asksFirmware,
       interruptsMasked: state.interruptsMasked === true,
     });
     if (handling.records === 0 && !stage.kernel.devices.some(({ id }) => id === source))

@@ -2,7 +2,7 @@
 import { type Injection, injectAbort, type Level, type Registers, vectorOffsetByLevel } from "../arm64/exception-entry.ts";
 import { KvmMachine, type KvmVcpu } from "../arm64/kvm.ts";
 import { KVM_LAYOUTS } from "../arm64/kvm-layouts.ts";
-import { ProcessorState, wordOf } from "../arm64/registers.ts";
+import { HypervisorConfiguration, ProcessorState, wordOf } from "../arm64/registers.ts";
 import { buildVsesr, decodeEsr, encodeEsr } from "../arm64/syndrome.ts";
 import { type MachineCheckState, machineCheckState, resetMachineChecks } from "../host/machine-check.ts";
 import type { ErrorAddress } from "../host/monitor.ts";
@@ -30,8 +30,15 @@ const registersOf = (state: VcpuState): Registers => {
   };
 };
 
-const guestLevelOf = ({ level = "EL0" }: VcpuState): "EL0" | "EL1" => (level === "EL2" ? "EL1" : level);
-const guestRegisters = (state: VcpuState): Registers => registersOf({ ...state, level: guestLevelOf(state) });
+/**
+ * HCR_EL2 of a guest that is a hypervisor itself, as Linux with VHE sets it: its own programs' exceptions go to its EL2
+ * (TGE), and while its guest runs, at EL1, so do SErrors and external aborts.
+ */
+const OWN_HYPERVISOR = {
+  EL0: wordOf(HypervisorConfiguration, { e2h: true, tge: true }),
+  EL1: wordOf(HypervisorConfiguration, { e2h: true, amo: true, tea: true, terr: true }),
+  EL2: wordOf(HypervisorConfiguration, { e2h: true, tge: true }),
+} as const;
 
 /** A vCPU of a scenario: takes exceptions, keeps what is masked pending. */
 export class Processor {
@@ -39,17 +46,34 @@ export class Processor {
   readonly #initial: VcpuState;
   readonly kvm: KvmVcpu;
   readonly machineChecks: MachineCheckState;
+  /** Level of the kernel that runs on it: EL2 in a virtual machine is that of a guest with a hypervisor level of its own. */
+  readonly #kernelLevel: "EL1" | "EL2";
 
-  constructor(machine: KvmMachine, state: VcpuState) {
+  constructor(machine: KvmMachine, state: VcpuState, kernelLevel: "EL1" | "EL2" = "EL1") {
     this.state = state;
     this.#initial = state;
-    this.kvm = machine.createVcpu({ registers: guestRegisters(state) });
+    this.#kernelLevel = kernelLevel;
+    this.kvm = machine.createVcpu({ registers: this.#guestRegisters() });
     this.machineChecks = machineCheckState();
   }
 
+  /** The guest is a hypervisor itself. */
+  get nested(): boolean {
+    return this.#kernelLevel === "EL2";
+  }
   /** Level of the guest: while the host runs at EL2, its guest's kernel was interrupted. */
-  get guestLevel(): "EL0" | "EL1" {
-    return guestLevelOf(this.state);
+  get guestLevel(): "EL0" | "EL1" | "EL2" {
+    const { level = "EL0" } = this.state;
+    return level === "EL2" && !this.nested ? "EL1" : level;
+  }
+  /** Whether the guest's abort handler asks firmware: about programs, and about its guests where it has some. */
+  get asksFirmware(): boolean {
+    return this.guestLevel !== this.#kernelLevel;
+  }
+  #guestRegisters(): Registers {
+    const level = this.guestLevel;
+    const own = this.nested ? { HCR_EL2: OWN_HYPERVISOR[level], VBAR_EL2: VECTORS.EL2, SCTLR_EL2: SYSTEM_CONTROL } : {};
+    return { ...registersOf({ ...this.state, level }), ...own };
   }
 
   /** Every register has its reset value or none that is known; nothing is pending. @returns whether an SError was. */
@@ -65,7 +89,7 @@ export class Processor {
   }
   /** The guest's handler is over and the interrupted program goes on. */
   returnFromException(): void {
-    Object.assign(this.kvm.registers, guestRegisters(this.state));
+    Object.assign(this.kvm.registers, this.#guestRegisters());
   }
 
   /** The guest's access ended in an abort: what KVM makes of it, and what the monitor is shown. */
@@ -77,8 +101,8 @@ export class Processor {
     readonly thread: string;
   }) {
     const { virtual, physical, claimedByHost, thread } = abort;
-    const ec = this.guestLevel === "EL0" ? "dataAbortLower" : "dataAbortCurrent";
-    const esr = abort.given ?? encodeEsr("dataAbort", { ec, il: true, fsc: "externalAbort", ...(virtual === undefined && { fnv: true }) });
+    // Whatever level of a guest it was, it is lower than that of the host.
+    const esr = abort.given ?? encodeEsr("dataAbort", { ec: "dataAbortLower", il: true, fsc: "externalAbort", ...(virtual === undefined && { fnv: true }) });
     const result = this.kvm.takeAbort(
       { esr, ...(virtual !== undefined && { far: virtual }), ...(physical !== undefined && { ipa: physical }) },
       { claimedByHost, thread },
@@ -107,7 +131,7 @@ export class Processor {
 
   /** The abort a monitor gives by writing registers itself. */
   abort(abort: "data" | "instruction", address: bigint | undefined): Injection {
-    return injectAbort(guestRegisters(this.state), { abort, target: "EL1", ...(address !== undefined && { address }) });
+    return injectAbort(this.#guestRegisters(), { abort, target: this.#kernelLevel, ...(address !== undefined && { address }) });
   }
 }
 

@@ -77,7 +77,7 @@ export class Stage {
     const late = machine.kvm?.enabled === "afterVcpus";
     const misuses = late || machine.kvm?.enabled === "never" ? [] : [...kvm.enable()];
     const vcpus = machine.vcpus ?? [];
-    this.vcpus = (vcpus.length > 0 ? vcpus : [{}]).map((state) => new Processor(kvm.machine, state));
+    this.vcpus = (vcpus.length > 0 ? vcpus : [{}]).map((state) => new Processor(kvm.machine, state, this.physical ? "EL1" : scenario.guest?.level));
     if (late) misuses.push(...kvm.enable());
     for (const misuse of misuses) this.say("monitor", undefined, "misuse", `programming error: ${misuse}`, { bad: true });
 
