@@ -6,6 +6,7 @@ import { canAlwaysTell, type Delivery, decideDelivery, judgeFirmware, type Situa
 import { enterException, type Injection, type Level, type TargetLevel } from "../arm64/exception-entry.ts";
 import { buildEsr, decodeEsr, disrFromEsr, type Esr, encodeEsr, esrFromDisr, esrProblems, serrorVerdict } from "../arm64/syndrome.ts";
 import { hexNumber, UsageError } from "../layout/index.ts";
+import type { HostNotification } from "./host-kernel.ts";
 import type { Hypervisor } from "./hypervisor.ts";
 import { FIRMWARE_WORDS, firmwareAction, type ProcessorErrorEvent } from "./language/arm64.ts";
 import type { Messenger } from "./messenger.ts";
@@ -168,8 +169,18 @@ export class Exceptions {
     const stage = this.#stage;
     const block = error.record && recordOf(error.record);
     if (!block) return undefined;
-    if (at !== this.#systemLevel || !stage.physical) {
-      if (met === "first") stage.say(this.#firmware, undefined, "record", "writes a record for the kernel at EL2, into that kernel's own error source");
+    if (!stage.physical) {
+      this.#recordForHost(error, block, met);
+      return undefined;
+    }
+    if (at !== this.#systemLevel) {
+      if (met === "first")
+        stage.say(
+          this.#firmware,
+          undefined,
+          "record",
+          `a record for the hypervisor at ${at}: of this machine only the kernel at ${this.#systemLevel} has sources here`,
+        );
       return undefined;
     }
     const wanted = error.record?.source;
@@ -181,6 +192,27 @@ export class Exceptions {
     }
     const outcome = stage.device.record(source, block, { vcpu: error.vcpu ?? 0, notification: undefined, faultAddress: undefined });
     return outcome === "written" ? source : undefined;
+  }
+
+  /** Under a monitor it is the host whose sources firmware fills: what becomes of its guests is the host's business. */
+  #recordForHost(error: ProcessorErrorEvent, block: Uint8Array, met: string): void {
+    const { host } = this.#stage;
+    const notification = hostNotification(error);
+    if (met !== "first" && host.hasUnread(notification)) {
+      this.#stage.say(this.#firmware, undefined, "record", "the host's record lies in memory already");
+      return;
+    }
+    host.record(notification, block);
+    if (notification === "sei")
+      this.#stage.say("kernel", undefined, "consequence", "Linux looks at no source that notifies by SError: what it does depends on the syndrome alone");
+  }
+  /** The host's kernel asks its sources about an abort. @returns whether one had a record. */
+  #hostClaims(error: ProcessorErrorEvent): boolean {
+    const stage = this.#stage;
+    if (error.record === undefined || !stage.host.hasUnread("sea")) return false;
+    const claimed = stage.host.claim();
+    if (stage.host.panicked) stage.ended = true;
+    return claimed;
   }
 
   #deliver(vcpu: number, error: ProcessorErrorEvent, situation: Situation, decision: Delivery, source: number | undefined): void {
@@ -217,6 +249,11 @@ export class Exceptions {
       case "otherNotification":
         stage.say(firmware, undefined, "firmware", `DISR_EL1 stays clear; ERET goes back to ${article(returnsTo)}`);
         if (source !== undefined) this.#messenger.notify(source, { vcpu, notification: undefined, faultAddress: undefined });
+        else if (!stage.physical && error.record !== undefined) {
+          stage.say(firmware, "kernel", "raised", "an interrupt of the host's hardware error device");
+          stage.host.interrupt();
+          if (stage.host.panicked) stage.ended = true;
+        }
         break;
       case "lastResort":
         this.#lastResort(vcpu, error, decision, source);
@@ -290,7 +327,10 @@ export class Exceptions {
       return;
     }
     if (tge && interrupted === "EL0" && error.exception === "sea") {
-      stage.say("kernel", undefined, "verdict", "with HCR_EL2.TGE no guest runs: the abort is that of a program of the host, which gets SIGBUS");
+      const claimed = takenBy === "EL3" && this.#hostClaims(error);
+      if (stage.ended) return;
+      const fate = claimed ? "and its fate hangs on the record" : "which gets SIGBUS";
+      stage.say("kernel", undefined, "verdict", `with HCR_EL2.TGE no guest runs: the abort is that of a program of the host, ${fate}`);
       return;
     }
     if (tge || interrupted === "EL2") {
@@ -298,10 +338,12 @@ export class Exceptions {
       return;
     }
     if (error.exception === "sea") {
+      const claimedByHost = takenBy === "EL3" && this.#hostClaims(error);
+      if (stage.ended) return;
       this.#toMonitor({
         vcpu,
         esr: hexNumber(esr),
-        claimedByHost: takenBy === "EL3" && error.record !== undefined,
+        claimedByHost,
         ...(error.virtualAddress !== undefined && { guestVirtualAddress: error.virtualAddress }),
         ...(error.physicalAddress !== undefined && { guestPhysicalAddress: error.physicalAddress }),
       });
@@ -398,6 +440,10 @@ interface Taken {
   readonly returnsTo: string;
   readonly esr: bigint;
 }
+
+/** By which of the host's sources firmware tells of an error. */
+const hostNotification = ({ exception, needsSei }: ProcessorErrorEvent): HostNotification =>
+  exception === "sea" ? "sea" : needsSei === false ? "gsiv" : "sei";
 
 /** What hardware would not give is a mistake of the scenario. @throws UsageError */
 function checkSyndrome({ exception, esr }: ProcessorErrorEvent, { agenda }: Stage): void {

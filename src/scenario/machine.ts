@@ -64,6 +64,9 @@ const PLAIN_TABLES: Readonly<Record<string, () => Uint8Array>> = {
   FACP: () => buildTable("FACP", { header: { revision: 6 }, body: "00".repeat(FADT_LENGTH - 36) }),
 };
 
+/** The same, made. */
+export const plainTables = (): Record<string, Uint8Array> => Object.fromEntries(Object.entries(PLAIN_TABLES).map(([signature, make]) => [signature, make()]));
+
 const descriptionOf = (machine: MachineChoice, policy: MonitorPolicy): readonly SourceDescription[] =>
   sourcesFor(machine, policy).map(({ id, notification, version, vector, pollInterval, blockLength, acknowledge, ...more }) => ({
     id,
@@ -118,10 +121,9 @@ export function directParts(
   policy: MonitorPolicy,
   { tables, bootErrors }: Additions,
 ): Pick<DirectBootOptions, "errorSources" | "tables" | "bootErrors"> {
-  const plain = Object.fromEntries(Object.entries(PLAIN_TABLES).map(([signature, make]) => [signature, make()]));
   const bert = bootErrors && bootErrorTable(bootErrors);
   return {
-    tables: { ...plain, ...tables, ...(bert && { BERT: bert.bytes }) },
+    tables: { ...plainTables(), ...tables, ...(bert && { BERT: bert.bytes }) },
     ...(bert && { bootErrors: bert.blob }),
     ...(hasSources(machine, policy) && { errorSources: descriptionOf(machine, policy) }),
   };

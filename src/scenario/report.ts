@@ -17,10 +17,12 @@ const OUTCOME = {
 
 /** What became of the records of every source, one line each. */
 export function accountLines(result: RunResult): string[] {
-  return Object.entries(result.accounts).map(([id, { submitted, ...parts }]) => {
-    const words = Object.entries(parts).filter(([, count]) => count > 0);
-    return `source ${id}: ${submitted} ${submitted === 1 ? "error" : "errors"}${words.length === 0 ? "" : `: ${words.map(([name, count]) => `${count} ${name}`).join(", ")}`}${result.unread.includes(Number(id)) ? "; the last one lies unread" : ""}`;
-  });
+  const lines = (accounts: RunResult["accounts"], whose: string, unread: readonly number[]) =>
+    Object.entries(accounts).map(([id, { submitted, ...parts }]) => {
+      const words = Object.entries(parts).filter(([, count]) => count > 0);
+      return `${whose}source ${id}: ${submitted} ${submitted === 1 ? "error" : "errors"}${words.length === 0 ? "" : `: ${words.map(([name, count]) => `${count} ${name}`).join(", ")}`}${unread.includes(Number(id)) ? "; the last one lies unread" : ""}`;
+    });
+  return [...lines(result.accounts, "", result.unread), ...lines(result.hostAccounts ?? {}, "host ", [])];
 }
 
 const indented = (lines: readonly string[]) => (lines.length === 0 ? ["  nothing"] : lines.map((line) => `  ${line}`));
@@ -66,6 +68,7 @@ export function runJson(result: RunResult): { [key: string]: Json } {
     })),
     records: result.records.map(({ source, bytes, block }) => ({ source, bytes: bytesToHex(bytes), block: format.toJson(block) })),
     accounts: Object.fromEntries(Object.entries(result.accounts).map(([id, account]) => [id, { ...account }])),
+    ...(result.hostAccounts && { hostAccounts: Object.fromEntries(Object.entries(result.hostAccounts).map(([id, account]) => [id, { ...account }])) }),
     unread: [...result.unread],
     isolatedPages: result.isolatedPages.map(hexNumber),
     kernelLog: [...result.kernelLog],

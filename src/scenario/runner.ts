@@ -29,6 +29,8 @@ export interface RunResult {
   readonly records: readonly ReadRecord[];
   /** What became of every record handed in, by source. */
   readonly accounts: Readonly<Record<number, Readonly<Account>>>;
+  /** The same for the host's own sources, where firmware of the physical machine has written to them. */
+  readonly hostAccounts?: Readonly<Record<number, Readonly<Account>>>;
   /** Sources whose last record still lies unread. */
   readonly unread: readonly number[];
   readonly outcome: "running" | "panicked" | "ended";
@@ -87,6 +89,7 @@ class Run {
       timeline: timeline.entries,
       records,
       accounts: Object.fromEntries([...device.state].map(([id, { account }]) => [id, { ...account }])),
+      ...(this.#stage.hostAccounts && { hostAccounts: this.#stage.hostAccounts }),
       unread: [...device.state.keys()].filter((id) => device.isUnread(id)),
       outcome: kernel.panicked ? "panicked" : this.#stage.ended ? "ended" : "running",
       isolatedPages: [...kernel.isolatedPages],

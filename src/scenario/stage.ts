@@ -6,7 +6,7 @@ import { GuestKernel } from "../guest/kernel.ts";
 import { PlainKernel } from "../guest/plain-kernel.ts";
 import type { GuestEvent, GuestStep, KernelOptions, SystemModel } from "../guest/steps.ts";
 import type { InjectedError } from "../host/einj-device.ts";
-import { ErrorSourceDevice, type Locate, type SourceEvent } from "../host/error-source.ts";
+import { type Account, ErrorSourceDevice, type Locate, type SourceEvent } from "../host/error-source.ts";
 import type { MonitorPolicy } from "../host/monitor.ts";
 import { NEED, type Need, type Subject } from "../host/notification.ts";
 import { PoisonedPages } from "../host/poisoned-pages.ts";
@@ -14,6 +14,7 @@ import { decode, hexNumber, UsageError } from "../layout/index.ts";
 import type { GuestMemory } from "../machine/memory.ts";
 import { Agenda } from "./agenda.ts";
 import type { PlatformDevices } from "./devices.ts";
+import { HostKernel } from "./host-kernel.ts";
 import { policyOf } from "./machine.ts";
 import type { Outside } from "./outside.ts";
 import { kvmMachine, Processor } from "./processor.ts";
@@ -34,6 +35,8 @@ const WRITES: ReadonlySet<GuestStep> = new Set(["cleared", "acknowledged"]);
 const BAD: ReadonlySet<GuestStep> = new Set(["panic", "fault", "killed", "withheld"]);
 
 const ORDER_WORDS = { statusLast: "block status last", ascending: "first byte to last" } as const;
+const LOSSES: ReadonlySet<SourceEvent["kind"]> = new Set(["refused", "asserted", "dropped", "overflowed", "overwritten"]);
+const lossOf = ({ kind }: SourceEvent): boolean => LOSSES.has(kind);
 /** A record may stand for more than one error. */
 function several(block: Uint8Array | undefined): string {
   const status = block && block.length >= ErrorStatusBlockHeader.size ? decode(ErrorStatusBlockHeader, block).blockStatus : undefined;
@@ -57,6 +60,7 @@ export class Stage {
   readonly #ram: GuestMemory;
   readonly #bringUp: () => BroughtUp;
   #locate: Locate | undefined;
+  #host: HostKernel | undefined;
   /** There is no monitor: firmware at EL3 stands in its place. */
   readonly physical: boolean;
   readonly vcpus: readonly Processor[];
@@ -174,6 +178,23 @@ export class Stage {
     return systemOf(this.guest);
   }
 
+  /** The host's kernel and its own error sources, from the first record for it on. */
+  get host(): HostKernel {
+    this.#host ??= new HostKernel({
+      clock: () => this.agenda.now,
+      wrote: (event) =>
+        this.say("el3", event.kind === "written" ? "kernel" : undefined, event.kind, `host ${event.text}${several(event.block)}`, {
+          ...(lossOf(event) && { bad: true }),
+        }),
+      did: ({ step, text }) => this.say("kernel", undefined, step, text.replace(/^source /, "host source "), { ...(BAD.has(step) && { bad: true }) }),
+    });
+    return this.#host;
+  }
+  /** What became of the records of the host's own sources; undefined when there were none. */
+  get hostAccounts(): Readonly<Record<number, Readonly<Account>>> | undefined {
+    return this.#host && Object.fromEntries([...this.#host.device.state].map(([id, { account }]) => [id, { ...account }]));
+  }
+
   /** Whether a guest physical address is in RAM. */
   isRam(address: bigint): boolean {
     try {
@@ -222,8 +243,7 @@ export class Stage {
   }
 
   #deviceSays(event: SourceEvent): void {
-    const lost =
-      event.kind === "refused" || event.kind === "asserted" || event.kind === "dropped" || event.kind === "overflowed" || event.kind === "overwritten";
+    const lost = lossOf(event);
     this.say(
       "monitor",
       event.kind === "written" ? "memory" : undefined,
