@@ -211,6 +211,7 @@ export function headerComplaint(header: Uint8Array, most: number): string | unde
 /** Where each data entry of a block starts, and how long its header is; undefined when they do not end exactly with the data. */
 export function walkEntries(block: Uint8Array): { readonly at: number; readonly header: number; readonly length: number }[] | undefined {
   const end = HEADER + u32(block, DATA_LENGTH);
+  if (end > block.length) return undefined;
   const out: { at: number; header: number; length: number }[] = [];
   let at = HEADER;
   while (end - at >= ErrorDataEntryHeader.size) {

@@ -27,10 +27,13 @@ export interface HandOff {
 }
 
 /** Offset of a field of a HEST, by its path. */
-function offsetOf(bytes: Uint8Array, path: string): number {
-  const span = spans(Hest, parse(Hest, bytes)).find((candidate) => candidate.path === path);
-  if (!span) throw new EncodeError(path, "no such field");
-  return span.offset;
+function offsetsIn(bytes: Uint8Array): (path: string) => number {
+  const offsets = new Map(spans(Hest, parse(Hest, bytes)).map(({ path, offset }) => [path, offset]));
+  return (path) => {
+    const offset = offsets.get(path);
+    if (offset === undefined) throw new EncodeError(path, "no such field");
+    return offset;
+  };
 }
 
 interface Placed {
@@ -111,10 +114,11 @@ export function buildHandOff(description: BuildDescription, read: ReadFile): Han
       }
       const bytes = hestOf(sources, identity);
       hestOffset = builder.size(FILE.tables);
+      const offsetOf = offsetsIn(bytes);
       const pointers = slots.flatMap((slot, source): PointerDescription[] => {
         if (!slot) return [];
         const pointer = (path: string, offset: number) => ({
-          offset: offsetOf(bytes, path),
+          offset: offsetOf(path),
           size: REGISTER as 8,
           to: { file: FILE.hardwareErrors, offset },
         });

@@ -246,6 +246,7 @@ export class RecordFollower {
           sequence: this.#reports + 1,
           source,
           memoryDevices: QEMU_MEMORY_DEVICES,
+          open: true,
           behind: this.#copies.get(source)?.subarray(copied.length) ?? NOTHING,
           ...(blockLength !== undefined && { blockLength }),
         })

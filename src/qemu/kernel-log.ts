@@ -125,6 +125,20 @@ function isAsPredicted(predicted: string, printed: string | undefined): boolean 
 
 /** Lines beside lines: the longest common part is the same. */
 export function compareLines(predicted: readonly string[], printed: readonly string[]): ComparedLine[] {
+  // Mostly all is: only what lies between the first and the last difference takes time and room.
+  const least = Math.min(predicted.length, printed.length);
+  let start = 0;
+  while (start < least && isAsPredicted(predicted[start]!, printed[start])) start++;
+  let end = 0;
+  while (end < least - start && isAsPredicted(predicted.at(-1 - end)!, printed.at(-1 - end))) end++;
+  const same = (lines: readonly string[]) => lines.map((text): ComparedLine => ({ kind: "same", text }));
+  return [
+    ...same(printed.slice(0, start)),
+    ...compareParts(predicted.slice(start, predicted.length - end), printed.slice(start, printed.length - end)),
+    ...same(printed.slice(printed.length - end)),
+  ];
+}
+function compareParts(predicted: readonly string[], printed: readonly string[]): ComparedLine[] {
   const common: number[][] = Array.from({ length: predicted.length + 1 }, () => new Array<number>(printed.length + 1).fill(0));
   for (let i = predicted.length - 1; i >= 0; i--)
     for (let k = printed.length - 1; k >= 0; k--)

@@ -296,7 +296,7 @@ async function commandLine(options: MachineOptions, folder: string, memory: File
   }
   if (guest) {
     if (!existsSync(guest.kernel)) throw new UsageError(`${guest.kernel}: no such kernel`);
-    words.push("-kernel", guest.kernel, "-append", `console=${platform.console} loglevel=8 panic=-1 ${guest.append ?? ""}`.trim());
+    words.push("-kernel", guest.kernel, "-append", `console=${platform.console} loglevel=8 ignore_loglevel panic=-1 ${guest.append ?? ""}`.trim());
     if (typeof guest.initrd === "string") {
       if (!existsSync(guest.initrd)) throw new UsageError(`${guest.initrd}: no such file`);
       words.push("-initrd", guest.initrd);

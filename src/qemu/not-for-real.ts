@@ -17,6 +17,8 @@ const EVENTS: { readonly [K in keyof Moment]?: string } = {
   guest: OWN_BUSINESS,
   acknowledge: OWN_BUSINESS,
 };
+/** Milliseconds until an event that is waited for: a day. */
+export const LONGEST_WAIT = 86_400_000;
 /** Milliseconds between the looks of a timer that is waited for. */
 export const LONGEST_POLL = 60_000;
 

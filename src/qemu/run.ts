@@ -2,11 +2,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { NotificationName } from "../acpi/notification.ts";
 import { decide, type ErrorAddress, type HostError, type MonitorPolicy } from "../host/monitor.ts";
-import { hexNumber, hexToBytes, UsageError } from "../layout/index.ts";
+import { hexNumber, hexToBytes } from "../layout/index.ts";
 import { missingRecords } from "../scenario/error-store.ts";
 import { type InjectionEvent, injectedError, triggerWords } from "../scenario/injection.ts";
 import { policyOf } from "../scenario/machine.ts";
-import { recordOf } from "../scenario/record.ts";
+import { checkRecords, recordOf } from "../scenario/record.ts";
 import type { Moment, Number64, RecordEvent, Scenario, StoreEvent } from "../scenario/schema.ts";
 import { Timeline, type TimelineEntry } from "../scenario/timeline.ts";
 import { inMemory, MOST_FOLLOWED, PANICKED, type RealRecord, RecordFollower, type Say, watchDeath } from "./follower.ts";
@@ -15,7 +15,7 @@ import { type Comparison, differ, isAftermath, isLastWord, isTrouble, type Kerne
 import { ConnectionLost } from "./lines.ts";
 import { GuestError, type RealMachine } from "./machine.ts";
 import { type MachineCheck, MachineChecks } from "./machine-checks.ts";
-import { eventName, notForReal, whyNot } from "./not-for-real.ts";
+import { eventName, LONGEST_WAIT, notForReal, whyNot } from "./not-for-real.ts";
 import { versionText } from "./qmp.ts";
 import { PATIENCE } from "./session.ts";
 import { crash, isOurs, useStore } from "./shell.ts";
@@ -53,6 +53,7 @@ const big = (value: Number64 | undefined): bigint | undefined => (value === unde
 
 /** Run a scenario for real. @throws UsageError when the machine or the guest does not get up. */
 export async function runForReal(scenario: Scenario, options: StartOptions): Promise<RealRunResult> {
+  checkRecords(scenario);
   const policy = policyOf(scenario.monitor);
   const started = await startMachine(scenario, policy, options);
   try {
@@ -118,6 +119,10 @@ class RealRun {
         continue;
       }
       const early = this.#start + moment.at - Date.now();
+      if (early > LONGEST_WAIT) {
+        this.#skipped.push(`${eventName(moment)}: that is too late to wait for`);
+        continue;
+      }
       if (early > 0) await sleep(early);
       if (await this.#happen(moment)) this.#done++;
     }
@@ -165,7 +170,7 @@ class RealRun {
     } else if (moment.seaExit) {
       const { guestPhysicalAddress, guestVirtualAddress } = moment.seaExit;
       await this.#handle({ kind: "seaExit", address: { physical: big(guestPhysicalAddress), virtual: big(guestVirtualAddress) } });
-    } else if (moment.record) await this.#userRecord(moment.record, moment.at);
+    } else if (moment.record) await this.#userRecord(moment.record);
     else if (moment.erst) await this.#tell(eventName(moment), () => this.#useStore(moment.erst!));
     else if (moment.inject) await this.#tell(eventName(moment), () => this.#inject(moment.inject!));
     else if (moment.crash) await this.#tell(eventName(moment), () => this.#crash());
@@ -229,9 +234,8 @@ class RealRun {
     if (missing.length > 0) this.#checks.push({ title: "What should be there", lines: missing.map((text) => ({ kind: "missing", text })) });
   }
 
-  async #userRecord(event: RecordEvent, at: number): Promise<void> {
-    const block = recordOf(event);
-    if (!block) throw new UsageError(`event at ${at} ms: a record needs a block, sections or a memory error`);
+  async #userRecord(event: RecordEvent): Promise<void> {
+    const block = recordOf(event)!;
     await this.#handle({ kind: "record", block, source: event.source, notification: event.notification }, event.times);
   }
 

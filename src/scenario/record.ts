@@ -2,8 +2,8 @@
 import { buildErrorStatusBlock, type ErrorDataEntryInput } from "../acpi/status-block.ts";
 import { sectionTypes } from "../cper/registry.ts";
 import { memoryRecord } from "../host/memory-record.ts";
-import { EncodeError, fromJson, hexToBytes, type SectionType, UsageError } from "../layout/index.ts";
-import type { RecordContent, SectionContent } from "./schema.ts";
+import { completed, EncodeError, encodeSectionBody, fromJson, hexToBytes, type SectionType, UsageError } from "../layout/index.ts";
+import type { RecordContent, Scenario, SectionContent } from "./schema.ts";
 
 /**
  * @param path of the content in the scenario.
@@ -26,8 +26,22 @@ export function sectionOf({ kind, body }: Pick<SectionContent, "kind" | "body">,
   const type = sectionTypes.byName(kind);
   if (!type) throw new UsageError(`${path}.kind: there is no section type ${kind}`);
   try {
-    return { type, body: fromJson(type.layout as never, body) as object };
+    const value = fromJson(type.layout as never, body) as object;
+    // What does not fit its field is found when it is written.
+    encodeSectionBody({ type, value: completed(type.layout, value) });
+    return { type, body: value };
   } catch (error) {
-    throw error instanceof EncodeError ? error.within(`${path}.body`) : error;
+    if (!(error instanceof EncodeError)) throw error;
+    const own = `${(type.layout as { readonly name?: string }).name}.`;
+    throw new EncodeError(error.path.startsWith(own) ? error.path.slice(own.length) : error.path, error.problem).within(`${path}.body`);
+  }
+}
+
+/** Make every record of a scenario's events once, before anything happens. @throws UsageError, EncodeError naming the member that is wrong. */
+export function checkRecords({ events }: Pick<Scenario, "events">): void {
+  for (const [i, { record, processorError }] of events.entries()) {
+    const path = `events[${i}]`;
+    if (record && !recordOf(record, `${path}.record`)) throw new UsageError(`${path}.record: a record needs a block, sections or a memory error`);
+    if (processorError?.record) recordOf(processorError.record, `${path}.processorError.record`);
   }
 }

@@ -13,7 +13,7 @@ import { hasSources } from "./machine.ts";
 import { Messenger, type Notice } from "./messenger.ts";
 import type { Outside } from "./outside.ts";
 import { addressWords, injectionData, injectionWords } from "./processor.ts";
-import { recordOf } from "./record.ts";
+import { checkRecords, recordOf } from "./record.ts";
 import type { Moment, Number64, RecordEvent, Scenario } from "./schema.ts";
 import { type ReadRecord, Stage } from "./stage.ts";
 import { LANES, type LaneNames, PHYSICAL_LANES, type TimelineEntry } from "./timeline.ts";
@@ -56,6 +56,7 @@ const AFTERMATH = 60_000;
 
 /** Run a scenario. @throws UsageError for one that cannot be set up. */
 export function runScenario(scenario: Scenario, outside: Outside = {}): RunResult {
+  checkRecords(scenario);
   return new Run(scenario, outside).go();
 }
 
@@ -196,8 +197,7 @@ class Run {
   }
 
   #userRecord(event: RecordEvent): void {
-    const block = recordOf(event);
-    if (!block) throw new UsageError(`event at ${this.#stage.agenda.now} ms: a record needs a block, sections or a memory error`);
+    const block = recordOf(event)!;
     for (let i = 0; i < (event.times ?? 1); i++) this.#handle({ kind: "record", block, source: event.source, notification: event.notification }, 0);
   }
 

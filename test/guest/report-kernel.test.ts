@@ -8,6 +8,7 @@ import { ia32x64Processor } from "../../src/cper/sections/ia32x64.ts";
 import { platformMemory } from "../../src/cper/sections/memory.ts";
 import { pcie } from "../../src/cper/sections/pcie.ts";
 import { processorGeneric } from "../../src/cper/sections/processor-generic.ts";
+import { linuxAftermath } from "../../src/guest/report/aftermath.ts";
 import { type LinuxReportOptions, linuxBootReport, linuxRecordReport, linuxReport, QEMU_MEMORY_DEVICES } from "../../src/guest/report/report.ts";
 import { hex } from "../support/hex.ts";
 import { describeShared, haveShared, shared, sharedNames } from "../support/shared.ts";
@@ -72,6 +73,30 @@ describe("a block", () => {
   ])("%s is refused", (_, words, atRunTime, atBoot) => {
     expect(linuxReport(changed(words))).toEqual([atRunTime]);
     if (atBoot !== undefined) expect(linuxReport(changed(words), BOOT)).toEqual([atBoot]);
+  });
+  test("whose raw data begin where its data should have ended is refused, however it is read", () => {
+    const bytes = block();
+    new DataView(bytes.buffer).setUint32(12, 400, true);
+    new DataView(bytes.buffer).setUint32(4, 30, true);
+    new DataView(bytes.buffer).setUint32(8, 40, true);
+    expect(linuxReport(bytes)).toEqual([HEADER]);
+    expect(linuxAftermath(bytes)).toEqual([]);
+  });
+  test("with registers that lead behind it: rows of which nobody knows what they hold are left open", () => {
+    const body = hex`
+      0001000000000000 0000000000000000                     # one context
+      00000000000000000000000000000000 00000000000000000000000000000000 00000000000000000000000000000000
+      0200 2000 00000000 0000000000000000                   # 32 bytes of registers, of which 16 are there
+      abababababababababababababababab`;
+    const bytes = buildErrorStatusBlock("corrected", [{ header: { sectionType: ia32x64Processor.guids[0]!, errorSeverity: "corrected" }, body }]);
+    const rows = (options: LinuxReportOptions) =>
+      linuxReport(bytes, options)
+        .slice(-2)
+        .map((line) => line.slice(-45));
+    expect(rows({})).toEqual(["00000000: abababab abababab abababab abababab", "00000010: 00000000 00000000 00000000 00000000"]);
+    expect(linuxReport(bytes, { open: true }).at(-2)).toBe(linuxReport(bytes).at(-2));
+    expect(linuxReport(bytes, { open: true }).at(-1)).toMatch(/ 00000010: …$/);
+    expect(linuxReport(bytes, { open: true, behind: new Uint8Array(16) })).toEqual(linuxReport(bytes));
   });
   test("longer than its source announces is refused", () => {
     expect(linuxReport(block(), { blockLength: 163 })).toEqual([LENGTH]);

@@ -65,7 +65,22 @@ describe("what a scenario says wrongly is named", () => {
 
   test.each<[string, Partial<Scenario>, string]>([
     ["a vCPU that is not there", { events: [{ at: 1, sigbus: { code: "actionRequired", vcpu: 3 } }] }, "event at 1 ms: there is no vCPU 3"],
-    ["a record of nothing", { events: [{ at: 1, record: {} }] }, "event at 1 ms: a record needs a block, sections or a memory error"],
+    ["a record of nothing", { events: [{ at: 1, record: {} }] }, "events[0].record: a record needs a block, sections or a memory error"],
+    [
+      "a member of a section that is wrong",
+      {
+        events: [
+          { at: 1, crash: true },
+          { at: 2, record: { sections: [{ kind: "pcie", body: { portType: "teapot" } }] } },
+        ],
+      },
+      'events[1].record.sections[0].body.portType: "teapot" is none of endpoint',
+    ],
+    [
+      "a number that does not fit",
+      { events: [{ at: 1, record: { sections: [{ kind: "pcie", body: { deviceId: { vendorId: "0x123456" } } }] } }] },
+      "events[0].record.sections[0].body.deviceId.vendorId: 1193046 does not fit in 2 bytes",
+    ],
     [
       "a section that is not known",
       { events: [{ at: 1, record: { sections: [{ kind: "toaster", body: {} }] } }] },

@@ -1,5 +1,6 @@
 /** Lines as the kernel's printk and print_hex_dump make them (Linux lib/hexdump.c and kernel/printk behaviour). */
 import type { Memory } from "./view.ts";
+import { ANYTHING } from "./words.ts";
 
 /** A report stops after this many lines: lengths that lie would otherwise have the kernel dump gigabytes. */
 const MOST_LINES = 65_536;
@@ -50,6 +51,10 @@ export class Printer {
   dump(prefix: string, memory: Memory, at: number, length: number, groupSize: 4 | 8, characters: boolean): void {
     for (let done = 0; done < length && !this.full; done += ROW) {
       const count = Math.min(ROW, length - done);
+      if (!memory.isKnown(at + done + count)) {
+        this.line(`${prefix}${digits(done, 8)}: ${ANYTHING}`);
+        continue;
+      }
       const size = count % groupSize === 0 ? groupSize : 1;
       const groups: string[] = [];
       for (let i = 0; i < count; i += size) {

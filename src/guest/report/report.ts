@@ -6,6 +6,7 @@
  */
 import { BLOCK_SEVERITY, ErrorDataEntryHeaderV3, ErrorStatusBlockHeader } from "../../acpi/status-block.ts";
 import { RecordHeader, SectionDescriptor } from "../../cper/record.ts";
+import { concatBytes } from "../../layout/index.ts";
 import { blockTotal, contradictsItself, headerComplaint, MOST_BLOCK_LENGTH, UNREADABLE, walkEntries } from "../ghes.ts";
 import type { MemoryDevice } from "./at-hand.ts";
 import { digits, Printer } from "./printer.ts";
@@ -39,6 +40,8 @@ export interface LinuxReportOptions extends LinuxKernel {
   readonly blockLength?: number;
   /** What the kernel's copy holds behind the block, where lengths in a section may lead: the end of longer blocks before. Default zeros. */
   readonly behind?: Uint8Array;
+  /** What lies behind all that is known is not zero but the kernel's secret: rows of a dump that lead there end with `…`. */
+  readonly open?: boolean;
 }
 
 const HEADER = ErrorStatusBlockHeader.size;
@@ -176,7 +179,7 @@ function printHead(out: Printer, prefix: string, severity: number): void {
 
 function printBlock(out: Printer, bytes: Uint8Array, options: LinuxReportOptions): void {
   const prefix = openReport(out, options);
-  const memory = new Memory(options.behind ? Uint8Array.from([...bytes, ...options.behind]) : bytes);
+  const memory = new Memory(options.behind ? concatBytes([bytes, options.behind]) : bytes, options.open);
   printHead(out, prefix, new View(memory, ErrorStatusBlockHeader, 0).number("errorSeverity"));
   (walkEntries(bytes) ?? []).forEach(({ at, header, length }, index) => {
     const entry = new View(memory, ErrorDataEntryHeaderV3, at);

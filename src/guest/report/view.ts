@@ -8,8 +8,15 @@ type MemberOf<L extends AnyRoot, F extends FieldOf<L>> = Exclude<keyof NonNullab
 /** The bytes that are known; those after them read as zero, as fresh memory does. */
 export class Memory {
   readonly #bytes: Uint8Array;
-  constructor(bytes: Uint8Array) {
+  readonly #open: boolean;
+  /** @param open nobody knows what lies behind the bytes; else zeros do. */
+  constructor(bytes: Uint8Array, open = false) {
     this.#bytes = bytes;
+    this.#open = open;
+  }
+  /** Whether it is known what lies before an address. */
+  isKnown(end: number): boolean {
+    return !this.#open || end <= this.#bytes.length;
   }
   byte(at: number): number {
     return this.#bytes[at] ?? 0;
