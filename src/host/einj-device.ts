@@ -9,7 +9,7 @@ import { buildTable } from "../acpi/build-tables.ts";
 import { EINJ_ERROR_TYPE, EINJ_STATUS, Einj, ExecuteTimings, SetErrorTypeWithAddress, TriggerTable } from "../acpi/einj.ts";
 import { bytes, encode, fieldOffset, fixedSize, hexNumber, type Json, parse, struct, u64 } from "../layout/index.ts";
 import { fromLittleEndian, type GuestMemory } from "../machine/memory.ts";
-import { type MmioDevice, memoryOf, watchedDevice } from "./mmio.ts";
+import { type MmioDevice, memoryAt, watchedDevice } from "./mmio.ts";
 import { type LinkedTable, linkedTable } from "./register-table.ts";
 
 export type InjectableType = keyof typeof EINJ_ERROR_TYPE;
@@ -185,6 +185,6 @@ export class EinjDevice {
 /** The device at an address of a machine that notices every access. */
 export function einjWindow(options: Omit<EinjDeviceOptions, "memory">): MmioDevice {
   const registers = einjRegisters(options.types);
-  const device = new EinjDevice({ ...options, memory: memoryOf(options.base, registers) });
+  const device = new EinjDevice({ ...options, memory: memoryAt(options.base, registers) });
   return watchedDevice(registers, () => device.service());
 }

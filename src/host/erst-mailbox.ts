@@ -15,8 +15,8 @@ import { type LinkedTable, linkedTable } from "./register-table.ts";
 /** What a word in the command register asks for; zero when it is done. */
 export const ERST_COMMAND = { execute: 1, next: 2 } as const;
 
-/** The registers. The guest writes the first four, the device the rest. */
-export const ErstRegisters = struct("Registers of an error record store", 88, "this project", () => ({
+/** The registers. The guest writes the first four and the last, the device the rest. */
+export const ErstRegisters = struct("Registers of an error record store", 96, "this project", () => ({
   command: u64("What is asked for; 0 when it is done"),
   operation: u64("The action that began the operation"),
   offset: u64("Where in the exchange buffer the record begins"),
@@ -28,6 +28,7 @@ export const ErstRegisters = struct("Registers of an error record store", 88, "t
   attributes: u64("Attributes of the exchange buffer"),
   timings: u64("Microseconds an operation takes"),
   zero: u64("Always zero: the delay while waiting"),
+  range: u64("Address of the exchange buffer, once the guest has asked the table for it"),
 }));
 type Register = keyof typeof ErstRegisters.fields;
 const offsetOf = (register: Register): bigint => BigInt(fieldOffset(ErstRegisters, register));
@@ -80,12 +81,8 @@ export function mailboxErst(base: bigint): Uint8Array {
   return buildTable("ERST", {
     entries: [
       ...ACTIONS.flatMap(([action, ...steps]) => steps.map((step) => entry(action, step))),
-      // A value that is written is the action's answer too: the table itself knows the buffer's address. Nothing of the register changes.
-      {
-        ...entry(RANGE, ["writeRegisterValue", "zero"]),
-        value: hexNumber(base + BigInt(BUFFER)),
-        mask: 0,
-      },
+      // A value that is written is the action's answer too: the table itself knows the buffer's address.
+      { ...entry(RANGE, ["writeRegisterValue", "range"]), value: hexNumber(base + BigInt(BUFFER)) },
     ],
   });
 }
@@ -117,6 +114,7 @@ export class ErstMailbox {
       attributes: this.#ask("getErrorLogAddressRangeAttributes"),
       timings: this.#ask("getExecuteOperationTimings"),
       zero: 0n,
+      range: 0n,
     });
     this.image = new Uint8Array(BUFFER + storage.recordSize);
     this.image.set(registers);

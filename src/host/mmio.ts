@@ -117,7 +117,7 @@ export function bufferDevice(bytes: Uint8Array): MmioDevice {
 }
 
 /** Plain bytes as memory of their own, for what stands behind them. */
-export const memoryOf = (start: bigint, bytes: Uint8Array): GuestMemory =>
+export const memoryAt = (start: bigint, bytes: Uint8Array): GuestMemory =>
   new MemoryWithDevices(new SparseMemory([]), [{ start, device: bufferDevice(bytes) }]);
 
 /** Plain bytes, and somebody who looks after every write of the guest. */

@@ -9,7 +9,7 @@ import { messageText, pstoreHeader } from "../guest/pstore.ts";
 import { ERST_REGISTER, ErstDevice } from "../host/erst-device.ts";
 import { ERST_COMMAND, ErstMailbox, erstRegisterAt, mailboxErst } from "../host/erst-mailbox.ts";
 import { DEFAULT_RECORD_SIZE, ErstStorage, emptyStore, INVALID_ID, MemoryBackend, UNSPECIFIED_ID } from "../host/erst-storage.ts";
-import { type Mapping, MemoryWithDevices, memoryOf, watchedDevice } from "../host/mmio.ts";
+import { type Mapping, MemoryWithDevices, memoryAt, watchedDevice } from "../host/mmio.ts";
 import { fieldLabel, hexNumber, hexToBytes, parse, UsageError } from "../layout/index.ts";
 import { SparseMemory } from "../machine/memory.ts";
 import { type Outside, readerOf } from "./outside.ts";
@@ -99,7 +99,7 @@ function qemuInterface(storage: ErstStorage, base: bigint): StoreInterface {
 /** Registers in memory, as real arm64 guests have them too. */
 function memoryInterface(storage: ErstStorage, base: bigint): StoreInterface {
   const mailbox = new ErstMailbox(storage);
-  const memory = memoryOf(base, mailbox.image);
+  const memory = memoryAt(base, mailbox.image);
   return {
     table: mailboxErst(base),
     mappings: [{ start: base, device: watchedDevice(mailbox.image, () => mailbox.service(memory, base)) }],

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { buildTable } from "../../src/acpi/build-tables.ts";
-import { EinjDriver } from "../../src/guest/einj.ts";
+import { EinjDriver, offeredLines } from "../../src/guest/einj.ts";
 import { EinjDevice, einjRegisters, einjTable, einjWindow, type InjectedError } from "../../src/host/einj-device.ts";
 import { MemoryWithDevices } from "../../src/host/mmio.ts";
 import { type AccessSize, SparseMemory } from "../../src/machine/memory.ts";
@@ -26,6 +26,13 @@ describe("injection through the table's own program", () => {
     expect(injected).toEqual([
       { type: "memoryUncorrectableNonFatal", address: 0x8000000n, mask: 0xfffffffffffff000n },
       { type: "memoryCorrectable", address: 0x8000040n, mask: 0xffffffffffffffc0n },
+    ]);
+  });
+  test("the errors it offers, as a real kernel lists them", () => {
+    expect(offeredLines(setUp().driver.offered)).toEqual([
+      "0x00000008\tMemory Correctable",
+      "0x00000010\tMemory Uncorrectable non-fatal",
+      "0x00000020\tMemory Uncorrectable fatal",
     ]);
   });
   test("what the kernel refuses: types that are not offered, memory errors without a page of memory", () => {
