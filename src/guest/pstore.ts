@@ -141,7 +141,7 @@ export function readStoredLine(line: string): KernelMessage | undefined {
 }
 
 /** Bytes of messages the kernel stores when it dies (`pstore.kmsg_bytes`): no record is begun once so many are stored. */
-const MOST_STORED = 10_240;
+export const MOST_STORED = 10_240;
 
 /**
  * What a dying kernel stores of its last messages, newest first and not compressed (as with `pstore.compress=none`): as

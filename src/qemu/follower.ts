@@ -30,12 +30,12 @@ import {
   plainLines,
   shown,
 } from "./kernel-log.ts";
+import type { Death } from "./last-words.ts";
 import type { RealMachine } from "./machine.ts";
 import { LONGEST_POLL } from "./not-for-real.ts";
 import { notify } from "./notify.ts";
 import { machineChecksOf } from "./processor.ts";
 import { guestTable, type Patience, writtenAddress } from "./session.ts";
-import type { LastWords } from "./store.ts";
 
 /** What became of a record. */
 export interface RealRecord extends Comparison {
@@ -68,8 +68,8 @@ export interface Followed {
   readonly records: readonly RealRecord[];
   /** Records that still waited when enough were followed. */
   readonly left: number;
-  /** What the guest should store of its messages, when it should have died. */
-  readonly lastWords?: LastWords;
+  /** What the guest should have stored its messages over. */
+  readonly deaths: readonly Death[];
 }
 
 /** The kernel prints two reports of a class in so many milliseconds, and drops what it has seen within the other. */
@@ -195,16 +195,17 @@ export class RecordFollower {
   /** Write a record and follow it. @param times how many of it come at once. */
   async follow(source: number, block: Uint8Array, notification: NotificationName | undefined, times = 1): Promise<Followed> {
     const records: RealRecord[] = [];
-    let lastWords: LastWords | undefined;
+    const deaths: Death[] = [];
     await this.#pace(block);
     let mark = this.#machine.output.length;
     const outcomes = Array.from({ length: times }, () => this.#device.record(source, block));
-    if (outcomes[0] !== "written") return { records: [{ title: `source ${source}: not written`, source, block, lines: [], expectedToBeSeen: false }], left: 0 };
+    if (outcomes[0] !== "written")
+      return { records: [{ title: `source ${source}: not written`, source, block, lines: [], expectedToBeSeen: false }], left: 0, deaths };
     const waiting = () => this.#device.state.get(source)?.queue ?? [];
     for (;;) {
-      const { record, lastWords: words } = await this.#followWritten(source, notification, mark);
+      const { record, death } = await this.#followWritten(source, notification, mark);
       records.push(record);
-      lastWords = words ?? lastWords;
+      if (death) deaths.push(death);
       const next = waiting()[0];
       if (next === undefined || !this.#machine.running || records.length === MOST_FOLLOWED) break;
       await this.#pace(next.block);
@@ -212,7 +213,7 @@ export class RecordFollower {
       if (this.#device.service().length === 0) break;
     }
     const left = records.length === MOST_FOLLOWED && this.#machine.running ? waiting().length : 0;
-    return { records, left, ...(lastWords && { lastWords }) };
+    return { records, left, deaths };
   }
 
   /** Raise the notification of the record that was written last, and see what the guest does. */
@@ -220,7 +221,7 @@ export class RecordFollower {
     source: number,
     notification: NotificationName | undefined,
     mark: number,
-  ): Promise<{ readonly record: RealRecord; readonly lastWords?: LastWords }> {
+  ): Promise<{ readonly record: RealRecord; readonly death?: Death }> {
     const { kernel, bound } = this.#options;
     const { architecture } = this.#machine.platform;
     const { block, copied } = this.#written;
@@ -254,7 +255,8 @@ export class RecordFollower {
     const predicted = shown(report);
     const recoveryDead = this.#recoveryDead;
     const after = seen ? linuxAftermath(copied, { version: kernel.version, architecture, notification: own, source, recoveryDead, ...this.#surroundings }) : [];
-    if (after.includes(RECOVERY_OOPS[architecture])) this.#recoveryDead = true;
+    const oops = after.includes(RECOVERY_OOPS[architecture]);
+    if (oops) this.#recoveryDead = true;
     const fatal = seen && verdict === "record" && isFatal(copied);
     if (fatal) predicted.push(PANIC_OVER_RECORD);
     const acknowledgedAfter = await this.#watch({ source, written, answered, fatal, interval, expected: [...predicted, ...after], mark });
@@ -285,7 +287,8 @@ export class RecordFollower {
       expectedToBeSeen: answered && !fatal,
       ...(acknowledgedAfter !== undefined && !fatal && { acknowledgedAfter }),
     };
-    return { record, ...(fatal && { lastWords: predicted.map((line) => `<0>${line}`) }) };
+    if (fatal) return { record, death: { why: "Panic", words: predicted.map((line) => `<0>${line}`) } };
+    return { record, ...(oops && { death: { why: "Oops", words: [] } }) };
   }
 
   /** Two reports of a class in five seconds are printed, and the same one not twice in ten: wait for the kernel's patience. */

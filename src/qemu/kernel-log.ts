@@ -28,8 +28,10 @@ export function consoleLines(output: string): string[] {
   }
   return begun === "" ? lines : [...lines, begun];
 }
+/** Whether a line of a console is the kernel's. */
+export const isKernelLine = (line: string): boolean => line.search(STAMP) === 0;
 /** The same without the kernel's time stamps. */
-export const plainLines = (output: string): string[] => consoleLines(output).map((line) => (line.search(STAMP) === 0 ? line.replace(STAMP, "") : line));
+export const plainLines = (output: string): string[] => consoleLines(output).map((line) => (isKernelLine(line) ? line.replace(STAMP, "") : line));
 
 /** What stands among the lines of a report, without its number, about a section that cannot be as long as it is. */
 const SECTION_COMPLAINT = /^\[Firmware Warn\]: (error section length is too small|valid bits set for fields beyond structure)$/;

@@ -9,10 +9,10 @@ import type { Decision } from "../host/monitor.ts";
 import { hexNumber } from "../layout/index.ts";
 import { type Say, watchDeath } from "./follower.ts";
 import { type Comparison, compareUnordered, isAftermath, isLastWord, plainLines } from "./kernel-log.ts";
+import type { Death } from "./last-words.ts";
 import { ConnectionLost } from "./lines.ts";
 import type { RealMachine } from "./machine.ts";
 import { type ProcessorState, processorState, vendorOf } from "./processor.ts";
-import type { LastWords } from "./store.ts";
 
 export type MachineCheck = NonNullable<Decision["machineCheck"]>;
 
@@ -20,8 +20,8 @@ export interface GivenMachineCheck {
   readonly check: Comparison;
   /** The guest was reset. */
   readonly ended: boolean;
-  /** What the guest should store of its messages, when it should have died. */
-  readonly lastWords?: LastWords;
+  /** What the guest should have died of. */
+  readonly death?: Death;
 }
 
 /** Looks at the processor until it does what it should, and milliseconds between two. */
@@ -102,7 +102,10 @@ export class MachineChecks {
     const { death } = predicted();
     if (death !== undefined) {
       await watchDeath(this.#machine, mark, this.#say);
-      return { check: { title, lines: compareUnordered([...predicted().lines, death], said()) }, lastWords: [`<0>${death}`] };
+      return {
+        check: { title, lines: compareUnordered([...predicted().lines, death], said()) },
+        death: { why: "Panic", words: [`<0>${death}`], machineCheck: write },
+      };
     }
     if (predicted().lines.length === 0) await sleep(SILENCE);
     else {

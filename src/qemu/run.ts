@@ -12,6 +12,7 @@ import { Timeline, type TimelineEntry } from "../scenario/timeline.ts";
 import { inMemory, MOST_FOLLOWED, PANICKED, type RealRecord, RecordFollower, type Say, watchDeath } from "./follower.ts";
 import { inject } from "./injection.ts";
 import { type Comparison, differ, isAftermath, isLastWord, isTrouble, type KernelName, plainLines } from "./kernel-log.ts";
+import type { Death } from "./last-words.ts";
 import { ConnectionLost } from "./lines.ts";
 import { GuestError, type RealMachine } from "./machine.ts";
 import { type MachineCheck, MachineChecks } from "./machine-checks.ts";
@@ -20,7 +21,7 @@ import { versionText } from "./qmp.ts";
 import { PATIENCE } from "./session.ts";
 import { crash, isOurs, useStore } from "./shell.ts";
 import { compareStart, type StartedMachine, type StartOptions, startMachine } from "./start.ts";
-import type { LastWords, RealStore } from "./store.ts";
+import type { RealStore } from "./store.ts";
 
 export interface RealRunResult {
   readonly name: string;
@@ -79,8 +80,8 @@ class RealRun {
   readonly #checks: Comparison[] = [];
   #follower!: RecordFollower;
   #machineChecks: MachineChecks | undefined;
-  /** What the guest should store of its messages; absent as long as it should live. */
-  #lastWords: LastWords | undefined;
+  /** What the guest should have stored its messages over. */
+  readonly #deaths: Death[] = [];
   /** Events that were carried out. */
   #done = 0;
   #ended = false;
@@ -130,7 +131,7 @@ class RealRun {
     const console = this.#machine.output;
     const panicked = PANICKED.test(console);
     const outcome = panicked ? "panicked" : this.#ended || !this.#machine.running ? "ended" : "running";
-    const predictedOutcome = this.#lastWords ? "panicked" : this.#ended ? "ended" : "running";
+    const predictedOutcome = this.#deaths.some(({ why }) => why === "Panic") ? "panicked" : this.#ended ? "ended" : "running";
     this.#compareTrouble(plainLines(console.slice(upTo)).filter(isTrouble));
     return {
       name: this.#scenario.name,
@@ -196,7 +197,7 @@ class RealRun {
   async #crash(): Promise<undefined> {
     const { check, lastWords } = await crash(this.#machine, (mark) => watchDeath(this.#machine, mark, this.#say));
     this.#checks.push(check);
-    this.#lastWords = lastWords;
+    this.#deaths.push({ why: "Panic", words: lastWords });
   }
 
   async #useStore(event: StoreEvent): Promise<string | undefined> {
@@ -229,7 +230,7 @@ class RealRun {
   }
 
   #compareLeft(store: RealStore): void {
-    this.#checks.push(store.compareLeft(this.#lastWords));
+    this.#checks.push(store.compareLeft(this.#deaths, this.#machine.output));
     const missing = missingRecords(this.#scenario.machine?.errorStore, store.content);
     if (missing.length > 0) this.#checks.push({ title: "What should be there", lines: missing.map((text) => ({ kind: "missing", text })) });
   }
@@ -267,13 +268,13 @@ class RealRun {
     }
     this.#checks.push(given.check);
     if (given.ended) this.#ended = true;
-    if (given.lastWords) this.#lastWords = given.lastWords;
+    if (given.death) this.#deaths.push(given.death);
   }
 
   async #record(source: number, block: Uint8Array, notification: NotificationName | undefined, times: number): Promise<void> {
-    const { records, left, lastWords } = await this.#follower.follow(source, block, notification, times);
+    const { records, left, deaths } = await this.#follower.follow(source, block, notification, times);
     this.#records.push(...records);
-    if (lastWords) this.#lastWords = lastWords;
+    this.#deaths.push(...deaths);
     if (left > 0) this.#skipped.push(`${left} more waiting records of source ${source}: ${MOST_FOLLOWED} were followed`);
   }
 }

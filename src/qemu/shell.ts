@@ -3,8 +3,9 @@ import { hexNumber } from "../layout/index.ts";
 import type { StoreEvent } from "../scenario/schema.ts";
 import { GUEST_SAYS, printFile } from "./initramfs.ts";
 import { type Comparison, compareLines, isLastWord, plainLines } from "./kernel-log.ts";
+import type { LastWords } from "./last-words.ts";
 import type { RealMachine } from "./machine.ts";
-import { fileLine, type LastWords, printedFiles, type RealStore } from "./store.ts";
+import { fileLine, printedFiles, type RealStore } from "./store.ts";
 
 /** Milliseconds in which the shell does what it is told. */
 const ANSWER = 10_000;

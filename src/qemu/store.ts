@@ -3,26 +3,18 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { RecordHeader, SectionDescriptor } from "../cper/record.ts";
-import { type CperRecord, parseRecord } from "../cper/record-codec.ts";
 import type { ErstDriver } from "../guest/erst.ts";
-import { ERST_STARTS, messageRecord, messageText, mountPstore, type PstoreContents, readStoredLine } from "../guest/pstore.ts";
+import { ERST_STARTS, mountPstore, type PstoreContents } from "../guest/pstore.ts";
 import type { KernelVersion } from "../guest/report/words.ts";
-import { type Json, toJson } from "../layout/index.ts";
 import { StoreDevice, storedLine, storedRecords } from "../scenario/error-store.ts";
 import { heldFolder } from "./guardian.ts";
 import { GUEST_SAYS, INJECTION_FILES } from "./initramfs.ts";
-import { type Comparison, compareLines, consoleLines, isLastWord, isStoreLine, plainLines } from "./kernel-log.ts";
+import { type Comparison, compareLines, consoleLines, isStoreLine, plainLines } from "./kernel-log.ts";
+import { compareDeaths, type Death } from "./last-words.ts";
 import { optionPath } from "./platform.ts";
 
 /** Any address: the model's device is asked by itself. */
 const MODEL_BASE = 0x1000_0000n;
-/** Seconds the clocks of guest and host may differ. */
-const CLOCKS = 5;
-
-/** What the guest is expected to leave when it dies: its last messages, each with its level. */
-export type LastWords = readonly string[];
-
 /** Where its bytes are. */
 interface Backing {
   /** The file behind QEMU's device. */
@@ -121,70 +113,24 @@ export class RealStore {
     return storedRecords(this.content).some((stored) => stored.id === id);
   }
 
-  /** What is left in it. @param died what the guest should have stored of its messages. */
-  compareLeft(died: LastWords | undefined): Comparison {
+  /** What is left in it. @param deaths what the guest should have stored its messages over. @param console all it printed. */
+  compareLeft(deaths: readonly Death[], console: string): Comparison {
     const kept = storedRecords(this.#model.bytes);
     const found = storedRecords(this.content);
     const isKept = ({ id }: { readonly id: bigint }) => kept.some((record) => record.id === id);
     const line = (record: (typeof kept)[number]) => `${storedLine(record)}, SHA-256 ${digest(record.bytes)}`;
     const fresh = found.filter((record) => !isKept(record));
-    const predicted = kept.map(line);
-    const actual = found.filter(isKept).map(line);
-    if (!died) return { title: LEFT, lines: compareLines(predicted, [...actual, ...fresh.map(line)]) };
-    // How many records the messages fill depends on all the kernel has said.
-    for (let part = 1; part <= Math.max(1, fresh.length); part++) predicted.push(partLine(part, []));
-    for (const [i, { id, record }] of fresh.entries()) actual.push(partLine(i + 1, this.#oddities(id, i + 1, record)));
-    const words = fresh[0] ? lastWordsOf(fresh[0].record) : [];
-    return { title: LEFT, lines: compareLines([...predicted, ...died], [...actual, ...words.slice(-died.length)]) };
-  }
-
-  /** How a record of messages differs from what the kernel's driver makes of them. */
-  #oddities(id: bigint, part: number, record: CperRecord): string[] {
-    const { timestamp = "" } = record.header;
-    const seconds = Date.parse(`${timestamp.slice(0, 19)}Z`) / 1000;
-    const { sectionLength = 0, sectionType } = record.sections[0]?.descriptor ?? {};
-    const expected = parseRecord(messageRecord(id, new Uint8Array(sectionLength), seconds));
-    // The driver marks the record; whether the messages are compressed depends on how the kernel was made.
-    const own = { ...record.header, persistenceInformation: undefined };
-    const wanted = { ...expected.header, persistenceInformation: undefined };
-    const begins = textOf(record)?.split("\n", 1)[0];
-    const now = Date.now() / 1000;
-    return [
-      ...differences(toJson(RecordHeader, wanted), toJson(RecordHeader, own)),
-      ...differences(
-        toJson(SectionDescriptor, { ...expected.sections[0]!.descriptor, ...(sectionType && { sectionType }) }),
-        toJson(SectionDescriptor, record.sections[0]?.descriptor ?? {}),
-      ),
-      ...(/^(Panic|Oops)#[0-9]+ Part/.test(begins ?? "") && begins!.endsWith(`Part${part}`) ? [] : [`begins with ${JSON.stringify(begins)}`]),
-      ...(seconds >= this.#started - CLOCKS && seconds <= now + CLOCKS ? [] : [`stored at ${timestamp}`]),
-      ...(Number(id & 0xffff_ffffn) === part && Math.abs(Number(id >> 32n) - seconds) <= CLOCKS ? [] : [`identifier 0x${id.toString(16)}`]),
-    ];
+    const stays = found.filter(isKept).map(line);
+    if (deaths.length === 0) return { title: LEFT, lines: compareLines(kept.map(line), [...stays, ...fresh.map(line)]) };
+    // Its own header takes the place of a record.
+    const full = (found.length + 1) * this.#driver.rangeLength >= this.#model.bytes.length;
+    const { predicted, actual } = compareDeaths(fresh, deaths, console, this.#started, full);
+    return { title: LEFT, lines: compareLines([...kept.map(line), ...predicted], [...stays, ...actual]) };
   }
 }
 
 const LEFT = "What is left in the error record store";
-const partLine = (part: number, oddities: readonly string[]): string =>
-  `Part${part} of the last messages, ${oddities.length === 0 ? "a record as Linux stores them" : `odd: ${oddities.join(", ")}`}`;
 const digest = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex").slice(0, 16);
-
-/** Members of one JSON object that another has otherwise. */
-function differences(wanted: Json, own: Json): string[] {
-  const [a, b] = [wanted, own] as { readonly [key: string]: Json }[];
-  return [...new Set([...Object.keys(a!), ...Object.keys(b!)])].flatMap((name) =>
-    JSON.stringify(a![name]) === JSON.stringify(b![name]) ? [] : [`${name} ${JSON.stringify(b![name])}`],
-  );
-}
-
-const textOf = ({ sections: [first] }: CperRecord): string | undefined => first?.body && messageText(first.body);
-
-/** What a record's messages say about errors and death, with levels. */
-function lastWordsOf(record: CperRecord): string[] {
-  const lines = textOf(record)?.split("\n") ?? [];
-  return lines.flatMap((line) => {
-    const message = readStoredLine(line);
-    return message && isLastWord(message.text) ? [`<${message.level}>${message.text}`] : [];
-  });
-}
 
 // ---- files ----
 

@@ -21,6 +21,18 @@ describeOn("seabios@sid")("the error record store of a newer machine and kernel"
     expectPredicted(result);
     expect(result.done).toBe(result.events);
   });
+  test("the machine check a kernel dies of is stored before its messages", async () => {
+    const result = await runOn("seabios@sid", {
+      name: "machine check stored",
+      monitor: "qemu-10.2",
+      machine: { architecture: "x86", ras: false, vendor: "amd", errorStore: {} },
+      events: [{ at: 0, sigbus: { code: "actionRequired", physicalAddress: "0x8000000" } }],
+    });
+    expectPredicted(result);
+    const [first, ...rest] = storedRecords(result.store!);
+    expect(first!.record.sections[0]!.body!.value).toMatchObject({ bank: 9, status: 0xbc00080000000000n, globalStatus: 7n, address: 0x8000000n, cpuVendor: 2 });
+    expect(rest.length).toBeGreaterThan(0);
+  });
 });
 
 describeOn("seabios")("the error record store", () => {
@@ -55,6 +67,21 @@ describeOn("seabios")("the error record store", () => {
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
+  });
+
+  test("an oops and a panic are stored one after the other, each as a whole", async () => {
+    const result = await runOn("seabios", {
+      name: "oops, then panic",
+      monitor: { preset: "qemu-10.2", recording: { stores: "statusLast" } },
+      machine: { architecture: "x86", sources: [{ id: 0, notification: "polled", pollInterval: 100 }], errorStore: {} },
+      events: [
+        { at: 0, record: { source: 0, severity: "recoverable", sections: [{ kind: "pcie", body: { deviceId: { device: 31, function: 2 }, aer: {} } }] } },
+        { at: 1, crash: true },
+      ],
+    });
+    expectPredicted(result);
+    const heads = storedRecords(result.store!).map(({ record }) => messageText(record.sections[0]!.body!)!.split("\n", 1)[0]);
+    expect(heads).toEqual(expect.arrayContaining(["Oops#1 Part1", "Panic#2 Part1"]));
   });
 
   test("a fatal record ends the guest; the report is in what it stores, beside what was there", async () => {
