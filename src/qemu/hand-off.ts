@@ -65,6 +65,7 @@ export function realHandOff(request: HandOffRequest): FwCfgFiles {
       file: keep(`extra${i}`, bytes),
       ...(pointers && { pointers }),
       ...(checksum !== undefined && { checksum }),
+      // The builder writes pointers along with a table: any will do.
       ...(i === 0 && tell && { writePointers: [{ file: tell.file, to: { file: tell.blob } }] }),
     });
   if (request.sources.length > 0) tables.push({ hest: true });
