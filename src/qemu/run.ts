@@ -1,6 +1,7 @@
 /** A scenario on a real machine: the same file as for the model, real firmware, a real kernel, and both compared. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { NotificationName } from "../acpi/notification.ts";
+import type { InjectedError } from "../host/einj-device.ts";
 import { decide, type ErrorAddress, type HostError, type MonitorPolicy } from "../host/monitor.ts";
 import { hexNumber, hexToBytes } from "../layout/index.ts";
 import { missingRecords } from "../scenario/error-store.ts";
@@ -125,8 +126,10 @@ class RealRun {
         continue;
       }
       if (early > 0) await sleep(early);
+      await this.#takeInjected();
       if (await this.#happen(moment)) this.#done++;
     }
+    await this.#takeInjected();
     if (store) this.#compareLeft(store);
     const console = this.#machine.output;
     const panicked = PANICKED.test(console);
@@ -215,11 +218,15 @@ class RealRun {
     if (!this.#scenario.machine?.injection || !served) return "the machine has no EINJ (machine.injection)";
     const { check, injected } = await inject(this.#machine, served, event, this.#say);
     this.#checks.push(check);
+    await this.#takeInjected(injected);
+    return undefined;
+  }
+  /** Errors the guest has injected lead to records; a guest that is not ours may do so by itself. */
+  async #takeInjected(injected: readonly InjectedError[] = this.#started.served?.takeInjected() ?? []): Promise<void> {
     for (const error of injected) {
       this.#say("controller", "monitor", "injected", triggerWords(error));
       await this.#handle(injectedError(error, this.#policy));
     }
-    return undefined;
   }
 
   /** A kernel in trouble says so at any time; what was looked at beside a record is not said twice. */

@@ -4,10 +4,12 @@
  */
 import { expect, test, vi } from "vitest";
 import { messageText } from "../../src/guest/pstore.ts";
+import { cpioArchive } from "../../src/qemu/initramfs.ts";
 import { RealMachine } from "../../src/qemu/machine.ts";
 import { printedFiles } from "../../src/qemu/store.ts";
 import { storedRecords } from "../../src/scenario/error-store.ts";
-import { describeOn, expectPredicted, runOn, scenarioSample } from "./support.ts";
+import type { Scenario } from "../../src/scenario/schema.ts";
+import { describeOn, expectPredicted, guestOn, runOn, scenarioSample } from "./support.ts";
 
 const TRIGGERED = /^the trigger was pulled: /;
 
@@ -52,6 +54,40 @@ describeOn("seabios")("a host that is too slow", () => {
     expect(result.timeline.filter(({ what }) => what === "late" || what === "injected").map(({ what }) => what)).toEqual(["late", "injected"]);
     expect(result.records).toHaveLength(1);
     expect(result.checks.map(({ lines }) => lines[0]!.text)).toEqual(["injected", "error_inject: Invalid argument", "error_type: Invalid argument"]);
+  });
+});
+
+describeOn("seabios")("a guest that is not ours", () => {
+  const INIT = `#!/bin/busybox sh
+export PATH=/bin
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t debugfs debug /sys/kernel/debug
+insmod /modules/einj.ko*
+cd /sys/kernel/debug/apei/einj
+echo 0x10 > error_type
+echo 0x8a2d000 > param1
+echo 0xfffffffffffff000 > param2
+until echo 1 > error_inject; do sleep 1; done
+echo "it is up"
+exec sleep 1000
+`;
+  test("injects an error while it starts, and gets a record of it", async () => {
+    const { kernel, initrd, append } = guestOn("seabios");
+    const script = cpioArchive([{ name: "own", mode: 0o100755, content: new TextEncoder().encode(INIT) }]);
+    const archives = [initrd as Uint8Array, new Uint8Array((4 - ((initrd as Uint8Array).length % 4)) % 4), script];
+    const scenario: Scenario = {
+      name: "of its own accord",
+      monitor: { preset: "qemu-10.2", actionOptional: "nmi" },
+      machine: { architecture: "x86", injection: true, sources: [{ id: 0, notification: "nmi" }] },
+      events: [],
+    };
+    const guest = { kernel, initrd: new Uint8Array(Buffer.concat(archives)), append: `${append} rdinit=/own`, ready: /it is up/, shell: false };
+    const result = await runOn("seabios", scenario, { guest });
+    expectPredicted(result);
+    expect(result.timeline.filter(({ text }) => TRIGGERED.test(text)).map(({ text }) => text)).toEqual(["the trigger was pulled: memoryUncorrectableNonFatal"]);
+    expect(result.records.map(({ acknowledgedAfter }) => acknowledgedAfter !== undefined)).toEqual([true]);
   });
 });
 
