@@ -65,6 +65,9 @@ class Writer {
   }
 }
 
+/** Bytes left of a batch from which on it takes time to put them before the next ones. */
+const LONG_REST = 1 << 16;
+
 /** Read one input, have its batches converted and written. */
 async function decodeFile(file: string, { from, jobs }: BulkOptions, io: Io, converter: Converter, writer: Writer): Promise<void> {
   const source = await openSource(file, io, jobs === 1, from);
@@ -77,15 +80,17 @@ async function decodeFile(file: string, { from, jobs }: BulkOptions, io: Io, con
       await converter.listen();
       if (converter.free.length === 0) await running[0];
       const slot = converter.free.shift()!;
-      while (slot.bytes.length < batcher.left) slot.grow();
+      slot.prepare(batcher.left);
       let length = batcher.begin(slot.bytes);
+      /** What is to be read before a batch is made of it: of much that was left, as much again. */
+      const wanted = length > LONG_REST ? length * 2 : 0;
       let batch: Batch | undefined;
       while (!batch && !complete) {
         const before = length;
         if (length === slot.bytes.length) slot.grow();
         while (!complete && length < slot.bytes.length) {
           // A thread without work gets what there is; otherwise the more there is the better.
-          if (length > before && running.length < jobs) break;
+          if (length > before && running.length < jobs && length >= wanted) break;
           const waiting = source.ready();
           if (waiting) await (running[0] ? Promise.race([waiting, running[0]]) : waiting);
           else {
@@ -107,6 +112,8 @@ async function decodeFile(file: string, { from, jobs }: BulkOptions, io: Io, con
       // Whoever waits for it meets its error.
       written.catch(() => {});
       running.push(written);
+      // One at a time of those: the memory is meant for many small batches.
+      if (slot.outgrown) await Promise.all(running);
     }
     await Promise.all(running);
   } finally {

@@ -18,23 +18,41 @@ const BATCH = 1 << 17;
 /** The same for what this thread converts besides feeding others: they may be waiting for it. */
 const SMALL_BATCH = 1 << 15;
 
+/** A slot that grew to more than this many times its size gives the memory back. */
+const OUTGROWN = 16;
+
 /** A place for one batch on its way from the input to the output. */
 class Slot {
   /** The thread that converts it; undefined for this one. */
   readonly thread: Thread | undefined;
   readonly number: number;
   /** For the text, when this thread converts it. */
-  readonly sink = new JsonSink();
+  sink = new JsonSink();
   bytes: Uint8Array;
+  readonly #size: number;
 
   /** @param size bytes of a batch. */
   constructor(number: number, thread: Thread | undefined, size: number) {
     this.number = number;
     this.thread = thread;
+    this.#size = size;
     this.bytes = this.#allocate(size);
   }
   #allocate(size: number): Uint8Array {
     return new Uint8Array(this.thread ? new SharedArrayBuffer(size) : new ArrayBuffer(size));
+  }
+  /** Whether it takes far more memory than a slot should. */
+  get outgrown(): boolean {
+    return this.bytes.length > this.#size * OUTGROWN;
+  }
+  /** Be ready for a batch that begins with `left` bytes of what was read before: with room for as many new ones, lest most of the work be copying. */
+  prepare(left: number): void {
+    if (this.bytes.length >= left * 2 && !this.outgrown) return;
+    let size = this.#size;
+    while (size < left * 2) size *= 2;
+    if (size === this.bytes.length) return;
+    this.bytes = this.#allocate(size);
+    this.sink = new JsonSink();
   }
   /** Make room for a longer record; what is there stays. */
   grow(): void {
