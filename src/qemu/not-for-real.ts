@@ -1,4 +1,5 @@
 /** What a scenario asks of a machine that a real one on an emulated processor cannot do, and why. */
+import { policyOf } from "../scenario/machine.ts";
 import type { MachineChoice, Moment, Scenario } from "../scenario/schema.ts";
 
 const OWN_BUSINESS = "a real guest does as it likes";
@@ -42,12 +43,13 @@ export function whyNot(moment: Moment): string | undefined {
 export const eventName = (moment: Moment): string => `${Object.keys(moment).find((key) => key !== "at")} at ${moment.at} ms`;
 
 /** Members of a scenario, beside its events, that do not count, each with its reason. */
-export function notForReal({ machine = {}, guest }: Scenario): string[] {
+export function notForReal({ machine = {}, monitor, guest }: Scenario, firmware: string): string[] {
   const members = (Object.keys(machine) as (keyof MachineChoice)[]).flatMap((name) =>
     MACHINE[name] === undefined ? [] : [`machine.${name}: ${MACHINE[name]}`],
   );
   const slow = (machine.sources ?? []).flatMap(({ id, notification, pollInterval = 0 }) =>
     notification === "polled" && pollInterval > LONGEST_POLL ? [`source ${id}: a timer that looks every ${pollInterval / 1000} s is not waited for`] : [],
   );
-  return [...members, ...slow, ...Object.keys(guest ?? {}).map((name) => `guest.${name}: ${OWN_BUSINESS}`)];
+  const direct = policyOf(monitor).handOff === "direct" ? [`a start without firmware: here ${firmware} links the tables`] : [];
+  return [...members, ...direct, ...slow, ...Object.keys(guest ?? {}).map((name) => `guest.${name}: ${OWN_BUSINESS}`)];
 }

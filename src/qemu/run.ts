@@ -114,7 +114,7 @@ class RealRun {
       say: this.#say,
       ...(progress && { progress }),
     });
-    this.#skipped.push(...notForReal(this.#scenario));
+    this.#skipped.push(...notForReal(this.#scenario, platform.title));
     for (const moment of [...this.#scenario.events].sort((a, b) => a.at - b.at)) {
       if (this.#ended || !this.#machine.running) {
         this.#skipped.push(`${eventName(moment)}: the machine is gone`);

@@ -4,7 +4,7 @@ import type { MonitorPolicy } from "../host/monitor.ts";
 import { UsageError } from "../layout/index.ts";
 import { BOOT_ERRORS, bootErrorRegion, bootErrorTable } from "../scenario/boot-errors.ts";
 import { storeBytes } from "../scenario/error-store.ts";
-import { sourcePart, sourcesFor } from "../scenario/machine.ts";
+import { namingSources, sourcePart, sourcesFor } from "../scenario/machine.ts";
 import { type Outside, readerOf } from "../scenario/outside.ts";
 import type { Scenario } from "../scenario/schema.ts";
 import { compareBootErrors } from "./boot-errors.ts";
@@ -75,15 +75,17 @@ export async function startMachine(scenario: Scenario, policy: MonitorPolicy, op
       if (kept !== undefined) keepTables(kept, base);
     }
     const { handOff = "hest", errorSources = [] } = sourcePart(choice, policy);
-    const files = realHandOff({
-      machine: platform.machine(0n).name,
-      base,
-      sources: errorSources,
-      handOff,
-      extra: [{ bytes: eventDeviceTable(EVENT_INTERRUPT[platform.architecture], errorDeviceOf(base)) }, ...(bert ? [bert] : []), ...(served?.tables ?? [])],
-      blobs: new Map([...(bert ? ([[BOOT_ERRORS, bert.blob]] as const) : []), ...(served ? ([[REGISTERS, served.registers]] as const) : [])]),
-      ...(served && { tell: { blob: REGISTERS, file: REGISTERS_ADDRESS } }),
-    });
+    const files = namingSources(() =>
+      realHandOff({
+        machine: platform.machine(0n).name,
+        base,
+        sources: errorSources,
+        handOff,
+        extra: [{ bytes: eventDeviceTable(EVENT_INTERRUPT[platform.architecture], errorDeviceOf(base)) }, ...(bert ? [bert] : []), ...(served?.tables ?? [])],
+        blobs: new Map([...(bert ? ([[BOOT_ERRORS, bert.blob]] as const) : []), ...(served ? ([[REGISTERS, served.registers]] as const) : [])]),
+        ...(served && { tell: { blob: REGISTERS, file: REGISTERS_ADDRESS } }),
+      }),
+    );
     const page = choice.injection ? triggerPage(platform) : undefined;
     const linked = served && (async (machine: RealMachine) => served.serve(machine.memory, await writtenAddress(machine, SECOND_HOME), page?.address));
     const started = page === undefined ? guest : { ...guest, append: `${guest.append ?? ""} ${page.word}` };

@@ -2,6 +2,7 @@
 import { buildTable } from "../acpi/build-tables.ts";
 import type { DirectBootOptions } from "../host/direct-boot.ts";
 import { type MonitorPolicy, PRESETS } from "../host/monitor.ts";
+import { EncodeError } from "../layout/index.ts";
 import { buildHandOff } from "../loader/build.ts";
 import type { BuildDescription, SourceDescription } from "../loader/description.ts";
 import type { FwCfgFile } from "../loader/fw-cfg.ts";
@@ -110,10 +111,21 @@ export function machineFiles(machine: MachineChoice, policy: MonitorPolicy, { ta
     ],
     ...(bert && { files: { [BOOT_ERRORS]: { content: BOOT_ERRORS, alignment: BLOB_ALIGNMENT } } }),
   };
-  return buildHandOff(description, (name) => content[name]!()).files;
+  return namingSources(() => buildHandOff(description, (name) => content[name]!()).files);
 }
 /** Where blobs of records begin, bytes. */
 const BLOB_ALIGNMENT = 64;
+
+/** Sources that cannot be are named as the scenario names them. */
+export function namingSources<T>(body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    if (!(error instanceof EncodeError)) throw error;
+    const [path, problem] = [error.path, error.problem].map((text) => text.replaceAll("errorSources", "machine.sources"));
+    throw new EncodeError(path!, problem!);
+  }
+}
 
 /** What a monitor without firmware places. */
 export function directParts(

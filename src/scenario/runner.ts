@@ -80,7 +80,7 @@ class Run {
   go(): RunResult {
     const { agenda, scenario, device, platform, timeline, records } = this.#stage;
     for (const moment of scenario.events) agenda.schedule(moment.at, () => this.#happen(moment));
-    const last = Math.max(0, ...scenario.events.map(({ at }) => at));
+    const last = scenario.events.reduce((most, { at }) => Math.max(most, at), 0);
     agenda.run(scenario.until ?? last + AFTERMATH, () => this.#stage.ended);
     const { kernel } = this.#stage;
     return {

@@ -14,7 +14,7 @@ import { type Machine, q35 } from "../machine/machines.ts";
 import { type GuestMemory, SparseMemory } from "../machine/memory.ts";
 import { OpenBus } from "../machine/open-bus.ts";
 import { PlatformDevices } from "./devices.ts";
-import { directParts, hasSources, machineFiles, sourcesFor } from "./machine.ts";
+import { directParts, hasSources, machineFiles, namingSources, sourcesFor } from "./machine.ts";
 import type { Outside } from "./outside.ts";
 import type { MachineChoice, Scenario } from "./schema.ts";
 import type { Timeline } from "./timeline.ts";
@@ -81,7 +81,9 @@ function startDirectly({ scenario: { machine = {} }, policy, timeline, board, ra
   if (machine.firmware !== undefined) throw new UsageError(`machine.firmware: this monitor starts its guest without firmware (handOff "direct")`);
   const physical = machine.kind === "physical";
   const placer = physical ? "firmware" : "monitor";
-  const { rsdpAddress, hestAddress, parts } = placeDirectly({ memory: ram, ram: board.ram, placements, ...directParts(machine, policy, platform) });
+  const { rsdpAddress, hestAddress, parts } = namingSources(() =>
+    placeDirectly({ memory: ram, ram: board.ram, placements, ...directParts(machine, policy, platform) }),
+  );
   for (const { name, size, address } of parts)
     timeline.add(placer, "memory", "placed", `${name}: ${size} bytes at ${hexNumber(address)}`, {
       data: { part: name, address: hexNumber(address), size },

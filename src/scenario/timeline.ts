@@ -62,8 +62,8 @@ export class Timeline {
 /** The timeline as lines: milliseconds, who, what. Entries of one moment show the time once; `!` marks what went wrong. */
 export function timelineLines(entries: readonly TimelineEntry[], lanes: LaneNames = LANES): string[] {
   const who = ({ from, to }: TimelineEntry) => (to ? `${lanes[from]} → ${lanes[to]}` : lanes[from]);
-  const width = Math.max(0, ...entries.map((entry) => who(entry).length));
-  const digits = Math.max(1, ...entries.map(({ at }) => String(at).length));
+  const width = entries.reduce((most, entry) => Math.max(most, who(entry).length), 0);
+  const digits = entries.reduce((most, { at }) => Math.max(most, String(at).length), 1);
   let last: number | undefined;
   return entries.map((entry) => {
     const time = entry.at === last ? " ".repeat(digits + 3) : `${String(entry.at).padStart(digits)} ms`;
