@@ -67,18 +67,6 @@ describe("what a scenario says wrongly is named", () => {
     ["a vCPU that is not there", { events: [{ at: 1, sigbus: { code: "actionRequired", vcpu: 3 } }] }, "event at 1 ms: there is no vCPU 3"],
     ["a record of nothing", { events: [{ at: 1, record: {} }] }, "events[0].record: a record needs a block, sections or a memory error"],
     [
-      "two sources of one id",
-      {
-        machine: {
-          sources: [
-            { id: 1, notification: "gsiv" },
-            { id: 1, notification: "sea" },
-          ],
-        },
-      },
-      "machine.sources[1].id: 1 is the id of machine.sources[0] already",
-    ],
-    [
       "a member of a section that is wrong",
       {
         events: [
@@ -117,7 +105,7 @@ describe("what a scenario says wrongly is named", () => {
         },
         events: [],
       },
-      "1 is the id of errorSources[0] already",
+      "machine.sources[1].id: 1 is the id of machine.sources[0] already",
     ],
     [
       "a syndrome with bits that are RES0",
