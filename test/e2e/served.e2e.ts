@@ -23,7 +23,7 @@ function beLateOnce(): void {
   });
 }
 
-for (const target of ["seabios", "ovmf", "seabios@sid"] as const)
+for (const target of ["ovmf", "seabios@sid"] as const)
   describeOn(target)(`error injection on ${target}`, () => {
     test("the sample: two errors become records, one request is refused by the kernel", async () => {
       const result = await runOn(target, await scenarioSample("injection-x86.json"));
@@ -37,23 +37,20 @@ for (const target of ["seabios", "ovmf", "seabios@sid"] as const)
     });
   });
 
-describeOn("seabios")("a host that is too slow", () => {
-  test("the guest's kernel gives up, and it is tried again; memory that is not the kernel's is refused at once", async () => {
+describeOn("seabios")("error injection on seabios", () => {
+  test("the sample, with a host that is too slow at first: the kernel gives up, and it is tried again; and memory that is not the kernel's", async () => {
+    const scenario = await scenarioSample("injection-x86.json");
     beLateOnce();
-    const result = await runOn("seabios", {
-      name: "late",
-      monitor: { preset: "qemu-10.2", actionOptional: "nmi" },
-      machine: { architecture: "x86", injection: true, sources: [{ id: 0, notification: "nmi" }] },
-      events: [
-        { at: 0, inject: { type: "memoryCorrectable", address: "0x8a2d000" } },
-        { at: 10, inject: { type: "memoryCorrectable", address: "0xf0000" } },
-        { at: 20, inject: { type: "platformCorrectable" } },
-      ],
-    });
+    const result = await runOn("seabios", { ...scenario, events: [...scenario.events, { at: 40, inject: { type: "memoryCorrectable", address: "0xf0000" } }] });
     expectPredicted(result);
-    expect(result.timeline.filter(({ what }) => what === "late" || what === "injected").map(({ what }) => what)).toEqual(["late", "injected"]);
-    expect(result.records).toHaveLength(1);
-    expect(result.checks.map(({ lines }) => lines[0]!.text)).toEqual(["injected", "error_inject: Invalid argument", "error_type: Invalid argument"]);
+    expect(result.timeline.filter(({ what }) => what === "late" || what === "injected").map(({ what }) => what)).toEqual(["late", "injected", "injected"]);
+    expect(result.records).toHaveLength(2);
+    expect(result.checks.map(({ lines }) => lines[0]!.text)).toEqual([
+      "injected",
+      "error_inject: Invalid argument",
+      "injected",
+      "error_inject: Invalid argument",
+    ]);
   });
 });
 
