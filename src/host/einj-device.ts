@@ -21,7 +21,7 @@ export interface InjectedError {
   readonly mask: bigint | undefined;
 }
 
-/** The device's registers. The guest writes the first five and the request, the device the rest. */
+/** The device's registers. The guest writes the first four and the request, the device the rest. */
 export const EinjRegisters = struct("Registers of an error injection device", 256, "this project", () => ({
   execute: u64("1 asks for what is set below; 0 when that is done"),
   trigger: u64("1 brings the error about; 0 when that was noticed"),

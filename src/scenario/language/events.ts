@@ -89,7 +89,11 @@ export const events: Readonly<Record<string, Schema>> = {
   record,
   inject: object(
     "The guest injects an error through EINJ",
-    { type: oneOf("Error type", Object.keys(EINJ_ERROR_TYPE)), address: number64("Memory address"), mask: number64("Address bits that count") },
+    {
+      type: oneOf("Error type", Object.keys(EINJ_ERROR_TYPE)),
+      address: number64("Memory address"),
+      mask: number64("Address bits that count; default those of its page"),
+    },
     ["type"],
   ),
   erst: object(

@@ -104,7 +104,7 @@ export const machine = object("The virtual machine", {
   vcpus: { type: "array", items: object("A vCPU", vcpuFields), description: "vCPUs and how they start" },
   kvm,
   lastResort,
-  injection: boolean("Whether it has an EINJ and a device behind it"),
+  injection: boolean("Whether it has an EINJ, through which the guest can inject memory errors"),
   bootErrors,
   errorStore,
   vendor: oneOf("Whose machine check banks", ["intel", "amd"]),
