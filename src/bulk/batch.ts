@@ -11,6 +11,8 @@ export interface BatchOptions {
   readonly format: "ndjson" | "csv" | "rows";
   readonly select?: readonly string[] | undefined;
   readonly where?: readonly string[] | undefined;
+  /** End the batch before the first damage. */
+  readonly strict?: boolean | undefined;
 }
 
 /** Whole pieces of a stream. */
@@ -97,6 +99,7 @@ export function batchConverter(options: BatchOptions, registry: SectionRegistry)
       const end = ends[i]!;
       const oddity = odd.size > 0 ? odd.get(i) : undefined;
       if (oddity) problems.push({ offset: offset + at, problem: oddity.problem });
+      if (oddity && options.strict) break;
       if (oddity?.kind === "junk") {
         if (options.format === "ndjson") {
           gathered(sink);

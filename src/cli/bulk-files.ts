@@ -44,12 +44,12 @@ class Writer {
     const written = (async () => {
       await before;
       const { records, kept, problems, ...found } = await result;
-      if (this.#strict && problems[0]) throw new UsageError(`${file} at ${hexNumber(problems[0].offset)}: ${problems[0].problem}`);
       this.total.records += records;
       this.total.kept += kept;
       this.total.problems += problems.length;
       this.total.bytes += bytes;
       await this.#target.write({ records, kept, problems, ...found });
+      if (this.#strict && problems[0]) throw new UsageError(`${file} at ${hexNumber(problems[0].offset)}: ${problems[0].problem}`);
       this.#progress();
     })();
     // Whoever waits for it meets its error; until then it must not count as unhandled.
@@ -127,7 +127,12 @@ async function decodeFile(file: string, { from, jobs }: BulkOptions, io: Io, con
  */
 export async function decodeBulk(files: readonly string[], options: BulkOptions, io: Io): Promise<number> {
   if (options.format === "parquet" && (options.out === undefined || options.out === "-")) throw new UsageError("Parquet goes to a file: name it with --out");
-  const batchOptions: BatchOptions = { format: options.format === "parquet" ? "rows" : options.format, select: options.select, where: options.where };
+  const batchOptions: BatchOptions = {
+    format: options.format === "parquet" ? "rows" : options.format,
+    select: options.select,
+    where: options.where,
+    strict: options.strict,
+  };
   const convert = batchConverter(batchOptions, await registryWith(options.sections, io));
   const target = options.format === "parquet" ? new Parquet(options.out!, batchOptions) : linesTo(options.out, io);
   const converter = new Converter(convert, options, batchOptions);

@@ -98,11 +98,16 @@ export class Parquet implements Target {
   }
 
   async close(done: boolean): Promise<void> {
-    if (done) {
-      if (this.#columns[0]!.length > 0 || !this.#writer) await this.#group();
-      this.#writer!.finish();
-      await this.#flush();
+    let whole = false;
+    try {
+      if (done) {
+        if (this.#columns[0]!.length > 0 || !this.#writer) await this.#group();
+        this.#writer!.finish();
+        await this.#flush();
+        whole = true;
+      }
+    } finally {
+      await this.#file.close(whole);
     }
-    await this.#file.close(done);
   }
 }

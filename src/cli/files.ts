@@ -21,6 +21,23 @@ export async function readInput(name: string, io: Io): Promise<Uint8Array> {
   }
 }
 
+/** Neighbours of files that are being written: a signal that ends the process must leave none of them. */
+const parts = new Set<string>();
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+function endBy(signal: NodeJS.Signals): void {
+  for (const part of parts) forget(part, true);
+  process.kill(process.pid, signal);
+}
+function remember(part: string): void {
+  if (parts.size === 0) for (const signal of SIGNALS) process.on(signal, endBy);
+  parts.add(part);
+}
+function forget(part: string, remove: boolean): void {
+  if (remove) rmSync(part, { force: true });
+  parts.delete(part);
+  if (parts.size === 0) for (const signal of SIGNALS) process.off(signal, endBy);
+}
+
 /** A file that appears under its name, or takes the place of one that has it, only when it is whole. */
 export class WholeFile {
   readonly #name: string;
@@ -47,6 +64,7 @@ export class WholeFile {
     // Of a link, what it leads to is replaced.
     const becomes = there ? realpathSync(this.#name) : this.#name;
     this.#part = { name: join(dirname(becomes), `.${basename(becomes)}.${process.pid}`), becomes };
+    remember(this.#part.name);
     return open(this.#part.name, "w");
   }
 
@@ -60,10 +78,14 @@ export class WholeFile {
   /** End the file, or leave nothing of it when it is not `done`. @throws UsageError */
   async close(done: boolean): Promise<void> {
     await this.#naming(async () => {
-      await this.#handle?.close();
-      if (!this.#part) return;
-      if (done) renameSync(this.#part.name, this.#part.becomes);
-      else rmSync(this.#part.name, { force: true });
+      let whole = false;
+      try {
+        await this.#handle?.close();
+        if (done && this.#part) renameSync(this.#part.name, this.#part.becomes);
+        whole = done;
+      } finally {
+        if (this.#part) forget(this.#part.name, !whole);
+      }
     });
   }
 }

@@ -78,6 +78,12 @@ describe("lines", () => {
     expect(lines[1]).toEqual({ format: "raw", offset: 280, problem: "these bytes belong to no record", bytes: "010203" });
     expect(problems.map(({ offset }) => offset)).toEqual([280, 283]);
   });
+  test("end before the first damage when that is asked for", () => {
+    const [first] = convert({ format: "ndjson", strict: true }, Uint8Array.from([...RECORD, ...RECORD, 1, 2, 3, ...RECORD, ...RECORD])).results;
+    const line = JSON.stringify({ format: "cper", ...cperFormat().toJson(cperFormat().parse(RECORD, [])) });
+    expect(new TextDecoder().decode(first!.bytes)).toBe(`${line}\n${line}\n`);
+    expect(first!.problems).toEqual([{ offset: 560, problem: "these bytes belong to no record" }]);
+  });
   test("do not depend on how the stream is cut", () => {
     const all = Uint8Array.from([...RECORD, ...RECORD, ...RECORD]);
     const whole = convert({ format: "ndjson" }, all).text;

@@ -27,6 +27,19 @@ describe("a whole file", () => {
     expect(readFileSync(at("kept"), "utf8")).toBe("old");
     expect(readdirSync(folder).filter((name) => name.includes("kept"))).toEqual(["kept"]);
   });
+  test("leaves nothing when a signal ends the program that writes it", async () => {
+    const source = `import { WholeFile } from ${JSON.stringify(new URL("../../dist/cli/files.js", import.meta.url).href)};
+      await new WholeFile(${JSON.stringify(at("ended"))}).append("x");
+      console.log("written");
+      setTimeout(() => {}, 60_000);`;
+    const child = spawn(process.execPath, ["--input-type=module", "--eval", source]);
+    const ended = new Promise((resolve) => child.on("exit", (_, signal) => resolve(signal)));
+    await new Promise((resolve) => child.stdout.once("data", resolve));
+    expect(readdirSync(folder).some((name) => name.includes("ended"))).toBe(true);
+    child.kill("SIGTERM");
+    expect(await ended).toBe("SIGTERM");
+    expect(readdirSync(folder).some((name) => name.includes("ended"))).toBe(false);
+  });
   test("takes the place of what a link leads to, not of the link", async () => {
     mkdirSync(at("elsewhere"));
     writeFileSync(at("elsewhere/target"), "old");
