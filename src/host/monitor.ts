@@ -27,7 +27,9 @@ export interface MonitorPolicy {
   /**
    * Whether a virtual address goes into an ARM processor error section beside the memory section when it is all that
    * is known (`exact` records). No preset does: the section must name a kind of error, none is known, and the number
-   * that says so to Linux says "cache error" to readers of other encodings of that byte.
+   * that says so to Linux says "cache error" to readers of other encodings of that byte. QEMU never meets the case: the
+   * address of its SIGBUS is one of its own, which either is guest RAM, so that the guest physical address is known, or is
+   * not, and then it says so and exits; and no QEMU uses the exit that could give a guest virtual address alone.
    */
   readonly virtualAddressSection: boolean;
   /** Whether an x86 guest gets machine checks instead of records. */
@@ -103,7 +105,7 @@ export interface ErrorAddress {
   readonly physical?: bigint | undefined;
   /** Guest virtual address. */
   readonly virtual?: bigint | undefined;
-  /** log2 of the bytes the address stands for. */
+  /** log2 of the bytes the address stands for. Default for a SIGBUS: a page of 4096. */
   readonly lsb?: number | undefined;
 }
 
@@ -160,6 +162,13 @@ export interface Decision {
 }
 
 const INTERRUPTS: ReadonlySet<NotificationName> = new Set(["externalInterrupt", "localInterrupt", "sci", "gpioSignal", "gsiv", "polled"]);
+/** Where a scenario goes beyond what QEMU does. */
+const NO_QEMU = {
+  exit: "no QEMU uses this exit: what follows is what its policy for SIGBUS comes to",
+  address: "a SIGBUS of QEMU's own always has an address: what follows is what its policy comes to",
+} as const;
+/** log2 of the bytes the address of a SIGBUS stands for when nobody says: one address is one page. */
+const PAGE_LSB = 12;
 export const NO_PHYSICAL_ADDRESS = "without a physical address the guest cannot isolate the page";
 
 /** Decide. Pure: nothing is written or raised here. */
@@ -204,6 +213,8 @@ export function decide(policy: MonitorPolicy, error: HostError, view: MonitorVie
       ...(required && { end: "exit" as const }),
     };
 
+  if (policy.memoryRecord === "qemu" && error.kind === "seaExit") consequences.push(NO_QEMU.exit);
+  else if (policy.memoryRecord === "qemu" && physical === undefined) consequences.push(NO_QEMU.address);
   if (physical === undefined) consequences.push(NO_PHYSICAL_ADDRESS);
   const telling = notification === "sea" && policy.tellsVirtualAddress && virtual !== undefined;
   const inSection =
@@ -224,7 +235,12 @@ export function decide(policy: MonitorPolicy, error: HostError, view: MonitorVie
   const block =
     policy.memoryRecord === "qemu" && physical !== undefined
       ? qemuMemoryRecord(physical)
-      : memoryRecord({ physicalAddress: physical, addressLsb: error.address.lsb, severity: "recoverable", ...(inSection && { virtualAddress: virtual }) });
+      : memoryRecord({
+          physicalAddress: physical,
+          addressLsb: error.address.lsb ?? (error.kind === "sigbus" ? PAGE_LSB : undefined),
+          severity: "recoverable",
+          ...(inSection && { virtualAddress: virtual }),
+        });
   return { ...poisoned, record: { source: source.id, block }, notification, ...(telling && { faultAddress: virtual }), messages: [], consequences };
 }
 

@@ -96,6 +96,14 @@ describe("what is known is said, and nothing else", () => {
       undefined,
       false,
     ],
+    [
+      "one address without a granularity, which is one page",
+      { kind: "sigbus", code: "actionRequired", address: { physical: 0x4000_1abcn } },
+      "0600000000000000",
+      "0010004000000000",
+      undefined,
+      false,
+    ],
     ["only virtual", { kind: "seaExit", address: { virtual: 0xffff_0040n } }, "0000000000000000", "0000000000000000", 0xffff_0040n, true],
     ["nothing", { kind: "seaExit", address: {} }, "0000000000000000", "0000000000000000", undefined, true],
   ];
@@ -112,6 +120,15 @@ describe("what is known is said, and nothing else", () => {
     expect(faultAddress).toBeUndefined();
     expect(consequences).toContain("the virtual address 0x1000 does not reach the guest: a memory section has no field for it");
   });
+});
+
+test("beyond what QEMU does its presets say so", () => {
+  const said = (error: HostError) => decide(PRESETS["qemu-10.2"], error, view).consequences[0];
+  expect(said({ kind: "seaExit", address: { physical: 0x4000_1000n } })).toBe("no QEMU uses this exit: what follows is what its policy for SIGBUS comes to");
+  expect(said({ kind: "sigbus", code: "actionRequired", address: { virtual: 0x1000n } })).toBe(
+    "a SIGBUS of QEMU's own always has an address: what follows is what its policy comes to",
+  );
+  expect(said({ kind: "sigbus", code: "actionRequired", address: { physical: 0x4000_1000n } })).toBeUndefined();
 });
 
 describe("a virtual address alone", () => {
