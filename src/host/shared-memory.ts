@@ -1,7 +1,8 @@
 /**
- * Guest memory that several threads use at the same time. Aligned words are single atomic accesses, and because
- * JavaScript's atomics are sequentially consistent each of them is a full barrier: a body that was copied before
- * the status was stored is there for whoever has read that status.
+ * Guest memory that several threads use at the same time. Aligned words are single atomic accesses, sequentially
+ * consistent as JavaScript's are: stores of them come after all before them, loads before all behind them, so that a body
+ * that was copied before the status was stored is there for whoever reads it after that status. Plain bytes have no order
+ * of their own, on arm64 neither those stored nor those loaded (`docs/memory-order.md`).
  */
 import { type AccessSize, fromLittleEndian, type GuestMemory, MemoryFault } from "../machine/memory.ts";
 

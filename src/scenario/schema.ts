@@ -4,6 +4,7 @@ import { events, type Moment } from "./language/events.ts";
 import { integer, object, type Schema } from "./language/kit.ts";
 import { type MachineChoice, machine } from "./language/machine.ts";
 
+export type { FirmwareTry, KvmChoice, KvmExitEvent, ProcessorErrorEvent, RoutingChoice, SetEventsEvent, SystemChoice } from "./language/arm64.ts";
 export type { GuestChoice, MonitorChoice } from "./language/behaviour.ts";
 export type { Moment, SeaExitEvent, SigbusEvent } from "./language/events.ts";
 export type { Number64 } from "./language/kit.ts";

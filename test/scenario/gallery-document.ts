@@ -1,5 +1,6 @@
 /** The table of the gallery, made from the scenarios themselves. */
 import { readdirSync, readFileSync } from "node:fs";
+import { type OperatingSystem, SYSTEMS } from "../../src/guest/operating-system.ts";
 import type { Scenario } from "../../src/scenario/schema.ts";
 
 export const GALLERY = new URL("../../samples/scenarios/", import.meta.url);
@@ -25,6 +26,35 @@ const GROUPS: readonly (readonly [heading: string, pattern: RegExp])[] = [
 const groupOf = (name: string) => GROUPS.find(([, pattern]) => pattern.test(name))![0];
 const cell = (text: string) => text.replaceAll("|", "\\|");
 
+const yes = (fact: boolean) => (fact ? "yes" : "no");
+/** What operating systems do, one fact a line. */
+const FACTS: readonly (readonly [string, (system: OperatingSystem) => string])[] = [
+  ["sets `SCTLR_ELx.IESB`, so that an SError can always be told", ({ iesb }) => yes(iesb)],
+  ["looks into `DISR_EL1`", ({ readsDisr }) => yes(readsDisr)],
+  ["goes on after SErrors that are", ({ survives }) => survives.join(", ") || "none"],
+  ["looks at sources that notify by", ({ notifications }) => notifications.join(", ")],
+  ["looks once at every source it binds", ({ looksAtStart }) => yes(looksAtStart)],
+  ["reads the pointer to a block", ({ pointer }) => (pointer === "atStart" ? "once, when it binds the source" : "for every look")],
+  ["goes through the entries of a block", ({ entries }) => (entries === "byCount" ? "that the block status counts" : "that the data length has room for")],
+  ["moves the masks of an acknowledge register by its bit offset", ({ bitOffset }) => yes(bitOffset)],
+  ["takes lost pages out of use", ({ memoryFailure }) => yes(memoryFailure)],
+];
+function systemsTable(): string[] {
+  const systems = Object.entries(SYSTEMS) as readonly (readonly [string, OperatingSystem])[];
+  return [
+    "",
+    "## Operating systems",
+    "",
+    '`guest.system` names one, or `{ "preset": NAME, … }` one with other facts; `guest.iesb` and `guest.memoryFailure` change these two for any.',
+    "",
+    `| | ${systems.map(([name]) => `\`${name}\``).join(" | ")} |`,
+    `|---|${"---|".repeat(systems.length)}`,
+    ...FACTS.map(([words, of]) => `| ${words} | ${systems.map(([, system]) => of(system)).join(" | ")} |`),
+    "",
+    ...systems.map(([name, { description }]) => `- \`${name}\`: ${description}.`),
+  ];
+}
+
 /** The gallery as Markdown. */
 export function galleryDocument(): string {
   const names = galleryNames().sort();
@@ -43,5 +73,5 @@ export function galleryDocument(): string {
       out.push(`| [${name}](../samples/scenarios/${name}.json) ([timeline](../samples/scenarios/${name}.txt)) | ${cell(title)} | ${cell(about)} |`);
     }
   }
-  return `${out.join("\n")}\n`;
+  return `${[...out, ...systemsTable()].join("\n")}\n`;
 }
