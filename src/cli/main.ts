@@ -1,7 +1,8 @@
 /** The command line: which commands there are, and what becomes of their errors. */
 import { DecodeError, EncodeError, UsageError } from "../layout/errors.ts";
-import { Arguments, EXIT_CODES, nearest, readArguments, type Usage } from "./arguments.ts";
+import { Arguments, EXIT_CODES, nearest, type Usage } from "./arguments.ts";
 import { type Command, EXIT, type Io } from "./io.ts";
+import { readArguments } from "./read-arguments.ts";
 
 interface Row extends Usage {
   readonly load: () => Promise<{ readonly command: Command }>;

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { Arguments, readArguments } from "../../src/cli/arguments.ts";
+import { Arguments } from "../../src/cli/arguments.ts";
+import { readArguments } from "../../src/cli/read-arguments.ts";
 import { readThroughYargs } from "../../src/cli/yargs.ts";
 import { apei } from "../support/cli.ts";
 
