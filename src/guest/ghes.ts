@@ -197,15 +197,21 @@ export function contradictsItself(header: Uint8Array): boolean {
 }
 
 const complaintOf = (text: string) => `[Firmware Warn]: GHES: ${text}`;
-/** What the driver says of a block whose entries do not end with its data. */
-export const UNREADABLE = complaintOf("Failed to read error status block!");
-
 /** Why the driver drops a block for its header alone; undefined when it goes on. @param most bytes it takes. */
 export function headerComplaint(header: Uint8Array, most: number): string | undefined {
   const total = blockTotal(header);
   if (total < HEADER) return complaintOf("Truncated error status block!");
   if (total > most) return complaintOf("Invalid error status block length!");
   return contradictsItself(header) ? complaintOf("Invalid CPER header!") : undefined;
+}
+
+/** Why the driver drops a block; undefined when it takes it for a record. @param most bytes it takes. */
+export function blockComplaint(block: Uint8Array, most: number): string | undefined {
+  const complaint = headerComplaint(block, most);
+  if (complaint !== undefined) return complaint;
+  // An end that wraps around may lie before that of the data.
+  const isWhole = HEADER + u32(block, DATA_LENGTH) <= blockTotal(block) && walkEntries(block) !== undefined;
+  return isWhole ? undefined : complaintOf("Failed to read error status block!");
 }
 
 /** Where each data entry of a block starts, and how long its header is; undefined when they do not end exactly with the data. */
@@ -246,8 +252,8 @@ export function peek(spaces: RegisterSpaces, device: GhesDevice): Report {
   const block = spaces.memory.read(address, total);
   // The header is read a second time with the rest; what was checked is what is used.
   block.set(header);
-  if (HEADER + u32(header, DATA_LENGTH) > total || !walkEntries(block)) return { found: "rubbish", address, message: UNREADABLE };
-  return { found: "record", address, block };
+  const message = blockComplaint(block, device.blockLength);
+  return message === undefined ? { found: "record", address, block } : { found: "rubbish", address, message };
 }
 
 /** Tell the platform that the block is free: its status becomes zero, then (version 2) the acknowledge register is written. */

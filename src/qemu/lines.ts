@@ -1,5 +1,6 @@
 /** The sockets a QEMU talks through: this side listens, QEMU connects once, and text comes in lines. */
 import { createServer, type Server, type Socket } from "node:net";
+import { UsageError } from "../layout/index.ts";
 
 /** The other side has gone, or behaves as if it had. */
 export class ConnectionLost extends Error {
@@ -54,6 +55,9 @@ export class LineSocket {
   }
 }
 
+/** Bytes of the path in a socket's address, less the zero that ends it. */
+const MOST_PATH = 107;
+
 /** Waits at a path for the one connection that is expected there. */
 export class Listener {
   readonly path: string;
@@ -71,7 +75,10 @@ export class Listener {
     );
   }
 
-  static listen(path: string): Promise<Listener> {
+  /** @throws UsageError for a path that does not fit an address. */
+  static async listen(path: string): Promise<Listener> {
+    if (Buffer.byteLength(path) > MOST_PATH)
+      throw new UsageError(`${path}: the path of a socket has at most ${MOST_PATH} bytes; TMPDIR names another place for temporary files`);
     const server = createServer();
     const listener = new Listener(path, server);
     return new Promise((resolve, reject) => {

@@ -11,7 +11,7 @@ import { UsageError } from "../layout/index.ts";
 import type { FwCfgFiles } from "../loader/fw-cfg.ts";
 import { FwCfgReader } from "./fw-cfg-reader.ts";
 import { Guarded, heldFolder } from "./guardian.ts";
-import { Listener } from "./lines.ts";
+import { ConnectionLost, Listener } from "./lines.ts";
 import { FileMemory } from "./memory-file.ts";
 import { optionPath, type Platform } from "./platform.ts";
 import { type QemuVersion, QmpClient } from "./qmp.ts";
@@ -44,6 +44,8 @@ export interface MachineOptions {
 const START = 20_000;
 /** Milliseconds between two looks at the console. */
 const LOOK = 40;
+/** Milliseconds in which a program that closes its sockets ends. */
+const END = 2000;
 const LAST_LINES = 15;
 
 /** A function as QEMU lists it, with those behind it. */
@@ -118,7 +120,9 @@ export class RealMachine {
         complaints(qemu.errorText)
           .map((line) => `: ${line}`)
           .join("");
-      const gone = qemu.ended.then((status) => {
+      const gone = qemu.ended.then(async (status) => {
+        // Its last words come another way than the news of its end.
+        await sleep(LOOK);
         throw new UsageError(`QEMU has not started (${statusText(status)})${said()}`);
       });
       gone.catch(() => undefined);
@@ -128,7 +132,12 @@ export class RealMachine {
       late.catch(() => undefined);
       const accept = (listener: Listener): Promise<Socket> => Promise.race([listener.accept(), gone, late]);
       const qmpSocket = await accept(control);
-      const qmp = await Promise.race([QmpClient.greet(qmpSocket), gone]);
+      const greeted = QmpClient.greet(qmpSocket).catch(async (error: unknown) => {
+        // A socket that closes says less than the end of its program.
+        if (error instanceof ConnectionLost) await Promise.race([gone, sleep(END)]);
+        throw error;
+      });
+      const qmp = await Promise.race([greeted, gone]);
       return new RealMachine(platform, process, held, memory, qmp, new QtestClient(await accept(test)));
     } catch (error) {
       for (const listener of listeners) listener.close();

@@ -134,6 +134,7 @@ describe("blocks that make no sense are cleared and acknowledged, and their cont
     ["longer than its space", spoilt([12, 1024]), "Invalid error status block length!"],
     ["raw data that wraps around", spoilt([4, 0xffff_fff0], [8, 0x20]), "Truncated error status block!"],
     ["raw data that ends within the header", spoilt([4, 10], [8, 9]), "Truncated error status block!"],
+    ["raw data that wraps around into the entries", spoilt([4, 0xffff_ffff], [8, 0x34]), "Failed to read error status block!"],
     ["raw data inside the entries", spoilt([4, 100], [8, 72]), "Invalid CPER header!"],
     ["too little data for an entry", spoilt([12, 63]), "Invalid CPER header!"],
     ["an entry longer than the data", spoilt([44, 81]), "Failed to read error status block!"],

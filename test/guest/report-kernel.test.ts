@@ -67,6 +67,7 @@ describe("a block", () => {
     ["with data that is no entry", { 12: 63 }, HEADER, INVALID],
     ["with raw data inside the entries", { 4: 163, 8: 1 }, HEADER, INVALID],
     ["with raw data whose end wraps around", { 4: 0xffffffff, 8: 1 }, SHORT, undefined],
+    ["with raw data whose end wraps around into the entries", { 4: 0xffffffff, 8: 0x34 }, ENTRIES, undefined],
     ["with raw data whose end wraps around further", { 4: 0xfffffff0, 8: 0x20 }, SHORT, undefined],
     ["whose entry is too long", { 44: 81 }, ENTRIES, INVALID],
     ["whose entry is too short", { 44: 79 }, ENTRIES, INVALID],

@@ -7,7 +7,7 @@
 import { BLOCK_SEVERITY, ErrorDataEntryHeaderV3, ErrorStatusBlockHeader } from "../../acpi/status-block.ts";
 import { RecordHeader, SectionDescriptor } from "../../cper/record.ts";
 import { concatBytes } from "../../layout/index.ts";
-import { blockTotal, contradictsItself, headerComplaint, MOST_BLOCK_LENGTH, UNREADABLE, walkEntries } from "../ghes.ts";
+import { blockComplaint, blockTotal, contradictsItself, MOST_BLOCK_LENGTH, walkEntries } from "../ghes.ts";
 import type { MemoryDevice } from "./at-hand.ts";
 import { digits, Printer } from "./printer.ts";
 import { sectionPrinter } from "./sections.ts";
@@ -77,8 +77,7 @@ export function verdictOn(block: Uint8Array, blockLength?: number): "empty" | "r
 
 /** Why the driver of an error source drops a block. */
 function runTimeComplaint(block: Uint8Array, blockLength = block.length): string | undefined {
-  const complaint = headerComplaint(block, Math.min(blockLength, block.length, MOST_BLOCK_LENGTH));
-  return complaint ?? (entriesOf(block) ? undefined : UNREADABLE);
+  return blockComplaint(block, Math.min(blockLength, block.length, MOST_BLOCK_LENGTH));
 }
 
 /** Why the walk over a boot error region stops at a block. */
