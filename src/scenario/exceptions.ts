@@ -169,18 +169,8 @@ export class Exceptions {
     const stage = this.#stage;
     const block = error.record && recordOf(error.record);
     if (!block) return undefined;
-    if (!stage.physical) {
+    if (!stage.physical || at !== this.#systemLevel) {
       this.#recordForHost(error, block, met);
-      return undefined;
-    }
-    if (at !== this.#systemLevel) {
-      if (met === "first")
-        stage.say(
-          this.#firmware,
-          undefined,
-          "record",
-          `a record for the hypervisor at ${at}: of this machine only the kernel at ${this.#systemLevel} has sources here`,
-        );
       return undefined;
     }
     const wanted = error.record?.source;
@@ -194,12 +184,12 @@ export class Exceptions {
     return outcome === "written" ? source : undefined;
   }
 
-  /** Under a monitor it is the host whose sources firmware fills: what becomes of its guests is the host's business. */
+  /** Where there is a hypervisor it is its kernel whose sources firmware fills: what becomes of its guests is its business. */
   #recordForHost(error: ProcessorErrorEvent, block: Uint8Array, met: string): void {
     const { host } = this.#stage;
     const notification = hostNotification(error);
     if (met !== "first" && host.hasUnread(notification)) {
-      this.#stage.say(this.#firmware, undefined, "record", "the host's record lies in memory already");
+      this.#stage.say(this.#firmware, undefined, "record", `the ${this.#stage.hostName}'s record lies in memory already`);
       return;
     }
     host.record(notification, block);
@@ -249,8 +239,8 @@ export class Exceptions {
       case "otherNotification":
         stage.say(firmware, undefined, "firmware", `DISR_EL1 stays clear; ERET goes back to ${article(returnsTo)}`);
         if (source !== undefined) this.#messenger.notify(source, { vcpu, notification: undefined, faultAddress: undefined });
-        else if (!stage.physical && error.record !== undefined) {
-          stage.say(firmware, "kernel", "raised", "an interrupt of the host's hardware error device");
+        else if (error.record !== undefined && stage.hostAccounts !== undefined) {
+          stage.say(firmware, "kernel", "raised", `an interrupt of the ${stage.hostName}'s hardware error device`);
           stage.host.interrupt();
           if (stage.host.panicked) stage.ended = true;
         }
@@ -340,6 +330,13 @@ export class Exceptions {
     if (error.exception === "sea") {
       const claimedByHost = takenBy === "EL3" && this.#hostClaims(error);
       if (stage.ended) return;
+      if (stage.physical) {
+        const words = claimedByHost
+          ? "the hypervisor's sources explain the abort of what runs under it"
+          : "no source of the hypervisor's explains the abort of what runs under it: that is for its monitor to deal with, as in a virtual machine";
+        stage.say("kernel", undefined, "verdict", words, { ...(!claimedByHost && { bad: true }) });
+        return;
+      }
       this.#toMonitor({
         vcpu,
         esr: hexNumber(esr),

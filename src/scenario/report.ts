@@ -4,7 +4,7 @@ import { sectionTypes } from "../cper/registry.ts";
 import { bytesToHex, hexNumber, type Json, type Tree, treeLines } from "../layout/index.ts";
 import { storedLine, storedRecords } from "./error-store.ts";
 import type { RunResult } from "./runner.ts";
-import { timelineLines, wrapped } from "./timeline.ts";
+import { PHYSICAL_LANES, timelineLines, wrapped } from "./timeline.ts";
 
 const format = statusBlockFormat(sectionTypes);
 export type Severity = keyof typeof BLOCK_SEVERITY;
@@ -22,7 +22,10 @@ export function accountLines(result: RunResult): string[] {
       const words = Object.entries(parts).filter(([, count]) => count > 0);
       return `${whose}source ${id}: ${submitted} ${submitted === 1 ? "error" : "errors"}${words.length === 0 ? "" : `: ${words.map(([name, count]) => `${count} ${name}`).join(", ")}`}${unread.includes(Number(id)) ? "; the last one lies unread" : ""}`;
     });
-  return [...lines(result.accounts, "", result.unread), ...lines(result.hostAccounts ?? {}, "host ", [])];
+  return [
+    ...lines(result.accounts, "", result.unread),
+    ...lines(result.hostAccounts ?? {}, result.lanes.kernel === PHYSICAL_LANES.kernel ? "hypervisor " : "host ", result.hostUnread),
+  ];
 }
 
 const indented = (lines: readonly string[]) => (lines.length === 0 ? ["  nothing"] : lines.map((line) => `  ${line}`));
@@ -70,6 +73,7 @@ export function runJson(result: RunResult): { [key: string]: Json } {
     accounts: Object.fromEntries(Object.entries(result.accounts).map(([id, account]) => [id, { ...account }])),
     ...(result.hostAccounts && { hostAccounts: Object.fromEntries(Object.entries(result.hostAccounts).map(([id, account]) => [id, { ...account }])) }),
     unread: [...result.unread],
+    ...(result.hostUnread.length > 0 && { hostUnread: [...result.hostUnread] }),
     isolatedPages: result.isolatedPages.map(hexNumber),
     kernelLog: [...result.kernelLog],
     ...(result.store && { store: storedRecords(result.store).map(({ id, bytes }) => ({ id: hexNumber(id), bytes: bytesToHex(bytes) })) }),

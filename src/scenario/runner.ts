@@ -33,6 +33,8 @@ export interface RunResult {
   readonly hostAccounts?: Readonly<Record<number, Readonly<Account>>>;
   /** Sources whose last record still lies unread. */
   readonly unread: readonly number[];
+  /** The same of the host's own. */
+  readonly hostUnread: readonly number[];
   readonly outcome: "running" | "panicked" | "ended";
   readonly isolatedPages: readonly bigint[];
   /** What the guest's kernel printed. */
@@ -92,6 +94,7 @@ class Run {
       accounts: Object.fromEntries([...device.state].map(([id, { account }]) => [id, { ...account }])),
       ...(this.#stage.hostAccounts && { hostAccounts: this.#stage.hostAccounts }),
       unread: [...device.state.keys()].filter((id) => device.isUnread(id)),
+      hostUnread: this.#stage.hostUnread,
       outcome: kernel.panicked ? "panicked" : this.#stage.ended ? "ended" : "running",
       isolatedPages: [...kernel.isolatedPages],
       kernelLog: kernel.log,

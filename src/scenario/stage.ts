@@ -183,12 +183,23 @@ export class Stage {
     this.#host ??= new HostKernel({
       clock: () => this.agenda.now,
       wrote: (event) =>
-        this.say("el3", event.kind === "written" ? "kernel" : undefined, event.kind, `host ${event.text}${several(event.block)}`, {
-          ...(lossOf(event) && { bad: true }),
-        }),
-      did: ({ step, text }) => this.say("kernel", undefined, step, text.replace(/^source /, "host source "), { ...(BAD.has(step) && { bad: true }) }),
+        this.say(
+          this.physical ? "monitor" : "el3",
+          event.kind === "written" ? "kernel" : undefined,
+          event.kind,
+          `${this.hostName} ${event.text}${several(event.block)}`,
+          {
+            ...(lossOf(event) && { bad: true }),
+          },
+        ),
+      did: ({ step, text }) =>
+        this.say("kernel", undefined, step, text.replace(/^source /, `${this.hostName} source `), { ...(BAD.has(step) && { bad: true }) }),
     });
     return this.#host;
+  }
+  /** What the kernel at EL2 is, as seen from here. */
+  get hostName(): string {
+    return this.physical ? "hypervisor" : "host";
   }
   /** What became of the records of the host's own sources; undefined when there were none. */
   get hostAccounts(): Readonly<Record<number, Readonly<Account>>> | undefined {
@@ -221,6 +232,12 @@ export class Stage {
 
   say(from: Lane, to: Lane | undefined, what: string, text: string, more?: Pick<TimelineEntry, "data" | "bad">): void {
     this.timeline.add(from, to, what, text, more);
+  }
+
+  /** Sources of the host whose last record nobody has read. */
+  get hostUnread(): readonly number[] {
+    const device = this.#host?.device;
+    return device ? [...device.state.keys()].filter((id) => device.isUnread(id)) : [];
   }
 
   /** What a processor is called here. */

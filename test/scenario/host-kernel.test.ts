@@ -56,11 +56,31 @@ test("an SError: Linux asks no source, the record stays where it is and is not w
     ],
   });
   expect(texts(result, "el3", "record")).toEqual(["the host's record lies in memory already"]);
-  expect(result.hostAccounts).toMatchObject({ 1: { submitted: 1, written: 1 } });
+  expect(result).toMatchObject({ hostAccounts: { 1: { submitted: 1, written: 1 } }, hostUnread: [1] });
 });
 
 test("an error that needs no SError: an interrupt tells the host, which reads and acknowledges", () => {
   const result = run({ exception: "serror", severity: "corrected", needsSei: false, record: memory("corrected") });
   expect(texts(result, "kernel", "decoded")).toEqual(["host source 2 says: Corrected: Platform memory error, physical address 0x88a2d000"]);
   expect(texts(result, "kernel", "acknowledged")).toHaveLength(1);
+});
+
+describe("a hypervisor on a physical machine", () => {
+  const physical = (routing: object, error: Partial<NonNullable<Moment["processorError"]>>) =>
+    runScenario({
+      name: "x",
+      machine: { kind: "physical", sources: [{ id: 0, notification: "sea" }], vcpus: [{ level: "EL0", routing }] },
+      events: [{ at: 1, processorError: { exception: "sea", virtualAddress: "0x1000", ...error } }],
+    });
+  test("has its own sources: the record is its, not that of the system under it", () => {
+    const result = physical({ ea: true, tea: true }, { record: memory("recoverable") });
+    expect(texts(result, "kernel", "read")).toEqual(["hypervisor source 0: reads a record of 172 bytes at 0x80fff030"]);
+    expect(texts(result, "kernel").at(-1)).toBe("the hypervisor's sources explain the abort of what runs under it");
+    expect(result).toMatchObject({ accounts: {}, hostAccounts: { 0: { written: 1 } }, records: [] });
+  });
+  test("without a record it is not this machine's firmware that is asked", () => {
+    const { timeline } = physical({ ea: true, tea: true }, {});
+    expect(timeline.at(-1)).toMatchObject({ from: "kernel", bad: true });
+    expect(timeline.some(({ text }) => text.includes("KVM_EXIT_ARM_SEA"))).toBe(false);
+  });
 });
