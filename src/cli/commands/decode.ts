@@ -41,6 +41,24 @@ const isBlockSized = (input: Uint8Array) => input.length >= ErrorStatusBlockHead
 
 const latin1 = (text: string): Uint8Array => Uint8Array.from(text, (letter) => letter.charCodeAt(0));
 
+/** Characters of lines gathered before they are written. */
+const GATHERED = 1 << 16;
+/** Write lines as they are made, no faster than they are read; returns how many there were. */
+async function writeLines(lines: Iterable<string>, encode: (text: string) => string | Uint8Array, io: Io): Promise<number> {
+  let count = 0;
+  let text = "";
+  for (const line of lines) {
+    if (text.length > GATHERED) {
+      await new Promise<void>((resolve, reject) => io.stdout.write(encode(text), (error) => (error ? reject(error) : resolve())));
+      text = "";
+    }
+    text += `${line}\n`;
+    count++;
+  }
+  if (text !== "") io.stdout.write(encode(text));
+  return count;
+}
+
 /** `--json`, `--hex` and `--ndjson` are short for `--format`. */
 function formatOf(args: Args): string {
   const named = (["json", "hex", "ndjson"] as const).filter((name) => args[name] === true);
@@ -146,10 +164,8 @@ export const command: Command = {
         continue;
       }
       io.stderr.write(`apei: ${file}: taken for ${took}, ${input.length} bytes\n`);
-      const lines = [...view.lines(document, args)];
-      if (lines.length === 0 && format === "linux") io.stderr.write(`apei: ${file}: Linux takes it for an empty block and prints nothing\n`);
-      const text = [...lines, ""].join("\n");
-      io.stdout.write(view.latin1 ? latin1(text) : text);
+      const count = await writeLines(view.lines(document, args), view.latin1 ? latin1 : (text) => text, io);
+      if (count === 0 && format === "linux") io.stderr.write(`apei: ${file}: Linux takes it for an empty block and prints nothing\n`);
     }
     if (!view) io.stdout.write(`${JSON.stringify(files.length === 1 ? list[0] : list, null, 2)}\n`);
     return exit;
