@@ -29,6 +29,7 @@ export interface GuestFiles {
 /**
  * The default guest of an architecture, fetched when the cache does not have it. The system's own package lists and
  * architectures are left alone.
+ * @param again whether it is fetched though the cache has it.
  * @throws UsageError when it cannot be had.
  */
 export async function debianGuest(
@@ -36,6 +37,7 @@ export async function debianGuest(
   environment: Readonly<Record<string, string | undefined>>,
   progress: (text: string) => void = () => undefined,
   release: string = DEFAULT_RELEASE,
+  again = false,
 ): Promise<GuestFiles> {
   const home = await cached(
     environment,
@@ -46,6 +48,7 @@ export async function debianGuest(
       await fetchGuest(await PrivateApt.open(join(work, "apt"), release, DEBIAN_NAME[architecture], environment), DEBIAN_NAME[architecture], work, out);
     },
     "give your own with --kernel and --initrd",
+    again,
   );
   const injection = readdirSync(home).find((name) => MODULE.test(name));
   if (injection === undefined) throw new UsageError(`${home} is not whole: delete it`);

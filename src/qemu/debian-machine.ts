@@ -25,12 +25,14 @@ export interface MachineFiles extends Place {
 
 /**
  * QEMU of a release with its firmwares, fetched when the cache does not have them.
+ * @param again whether they are fetched though the cache has them.
  * @throws UsageError when they cannot be had.
  */
 export async function debianMachine(
   release: string,
   environment: Readonly<Record<string, string | undefined>>,
   progress: (text: string) => void = () => undefined,
+  again = false,
 ): Promise<MachineFiles> {
   const what = `QEMU of Debian ${release}`;
   const home = await cached(
@@ -53,6 +55,7 @@ export async function debianMachine(
       await writeFile(join(out, "title"), `Debian ${release}: ${[...versions].map((pair) => pair.join(" ")).join(", ")}\n`);
     },
     "install QEMU 10.2 or newer, or name one with --qemu",
+    again,
   );
   return { root: join(home, ROOT), programs: join(home, "bin"), title: (await readFile(join(home, "title"), "utf8")).trim() };
 }

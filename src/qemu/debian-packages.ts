@@ -1,12 +1,12 @@
 /** Debian's packages beside the installed ones: fetched with apt and unpacked into a cache folder; the system itself is left alone. */
 import { existsSync, readdirSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, rename, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { makeFolder } from "../input/local-files.ts";
 import { UsageError } from "../layout/index.ts";
-import { Guarded, temporaryFolder } from "./guardian.ts";
+import { Guarded, heldFolder } from "./guardian.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -31,6 +31,7 @@ export function checkedRelease(name: string): string {
  * A folder of the cache: filled when it is not there yet. It appears whole or not at all, and nothing stays of an
  * attempt that is broken off.
  * @param fill is given a folder to work in and one to fill.
+ * @param again whether it is filled anew when it is there; the old one stays until then.
  * @throws UsageError when it cannot be had.
  */
 export async function cached(
@@ -39,19 +40,28 @@ export async function cached(
   what: string,
   fill: (work: string, out: string) => Promise<void>,
   instead: string,
+  again = false,
 ): Promise<string> {
   const cache = resolve(cacheFolder(environment));
   const home = join(cache, name);
-  if (existsSync(home)) return home;
+  if (existsSync(home) && !again) return home;
   try {
     makeFolder(cache);
-    const held = new Guarded(await mkdtemp(join(cache, ".fetch-")), "/bin/true", []);
+    const held = await heldFolder(cache, ".fetch-");
     try {
       const out = join(held.folder, "out");
       await mkdir(out);
       await fill(held.folder, out);
+      const old = join(held.folder, "old");
+      const replaces =
+        again &&
+        (await rename(home, old).then(
+          () => true,
+          () => false,
+        ));
       // Whoever is first wins.
-      await rename(out, home).catch((error: unknown) => {
+      await rename(out, home).catch(async (error: unknown) => {
+        if (replaces) await rename(old, home).catch(() => undefined);
         if (!existsSync(home)) throw error;
       });
       return home;
@@ -65,10 +75,10 @@ export async function cached(
 
 /** Run a program to its end; it does not outlive this process. @returns its standard output. @throws UsageError with its last words. */
 async function runTool(program: string, words: readonly string[], folder: string): Promise<string> {
-  const own = await temporaryFolder();
-  const output = join(own, "output");
+  const held = await heldFolder();
+  const output = join(held.folder, "output");
   const script = 'cd "$1" && out=$2 && shift 2 && LC_ALL=C exec "$@" >"$out"';
-  const process = new Guarded(own, "/bin/sh", ["-c", script, "sh", folder, output, program, ...words]);
+  const process = new Guarded(held.folder, "/bin/sh", ["-c", script, "sh", folder, output, program, ...words]);
   const late = new AbortController();
   try {
     const status = await Promise.race([process.ended, sleep(FETCH_PATIENCE, undefined, { signal: late.signal })]);
@@ -79,6 +89,7 @@ async function runTool(program: string, words: readonly string[], folder: string
   } finally {
     late.abort();
     await process.release();
+    await held.release();
   }
 }
 /** Exit status of a shell that does not find a program. */

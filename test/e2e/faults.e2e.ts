@@ -5,9 +5,12 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
+import { buildErrorStatusBlock } from "../../src/acpi/status-block.ts";
+import { GUEST_SAYS } from "../../src/qemu/initramfs.ts";
+import { RealMachine } from "../../src/qemu/machine.ts";
 import { apei } from "../support/cli.ts";
 import { testFolder } from "../support/folder.ts";
-import { describeOn, guestOn } from "./support.ts";
+import { describeOn, guestOn, platformOn } from "./support.ts";
 
 const sampleFile = fileURLToPath(new URL("../../samples/qemu/memory-errors.json", import.meta.url));
 const program = fileURLToPath(new URL("../../bin/apei.js", import.meta.url));
@@ -28,6 +31,18 @@ const machinesIn = (folder: string): string[] =>
 
 /** Milliseconds after which a machine has started and its guest has not. */
 const IN_THE_MIDDLE = 500;
+
+async function until(condition: () => boolean, seconds: number): Promise<boolean> {
+  for (const end = Date.now() + seconds * 1000; Date.now() < end && !condition(); await sleep(10));
+  return condition();
+}
+/** Whether a guest whose files are in a folder has started. */
+const isUp = (folder: string): boolean =>
+  readdirSync(folder).some((name) => {
+    const console = join(folder, name, "console.out");
+    return existsSync(console) && readFileSync(console, "latin1").includes(GUEST_SAYS.ready);
+  });
+const isBuilt = existsSync(join(program, "../../dist"));
 
 const work = testFolder();
 
@@ -68,28 +83,67 @@ describeOn("seabios")("with SeaBIOS", () => {
     mkdirSync(folder, { recursive: true });
     return folder;
   };
-  test.skipIf(!existsSync(join(program, "../../dist"))).each([
-    ["run", "SIGKILL"],
-    ["run", "SIGTERM"],
-    ["run", "SIGINT"],
-    ["capture", "SIGKILL"],
-    ["capture", "SIGTERM"],
-  ] as const)("%s, ended in the middle by %s: nothing is left", async (action, signal) => {
+  test.skipIf(!isBuilt).each([
+    ["run", "its guest starts", "SIGKILL"],
+    ["run", "its guest starts", "SIGTERM"],
+    ["run", "its guest starts", "SIGINT"],
+    ["run", "its guest is up", "SIGKILL"],
+    ["run", "its guest is up", "SIGTERM"],
+    ["capture", "its guest starts", "SIGKILL"],
+    ["capture", "its guest starts", "SIGTERM"],
+  ] as const)("%s, ended when %s by %s: nothing is left", async (action, moment, signal) => {
     const temporary = odd();
     const words = action === "run" ? ["run", sampleFile] : ["capture", "--out", join(work, "captured")];
     const child = spawn(process.execPath, [program, "qemu", ...words, "--firmware", "seabios"], {
       stdio: "ignore",
       env: { ...process.env, TMPDIR: temporary },
     });
-    const until = async (condition: () => boolean, seconds: number) => {
-      for (const end = Date.now() + seconds * 1000; Date.now() < end && !condition(); await sleep(50));
-      return condition();
-    };
     const started = await until(() => machinesIn(temporary).length > 0, 30);
-    await sleep(IN_THE_MIDDLE);
+    if (moment === "its guest starts") await sleep(IN_THE_MIDDLE);
+    else expect(await until(() => isUp(temporary), 120)).toBe(true);
     child.kill(signal);
     expect(started).toBe(true);
     expect(await until(() => machinesIn(temporary).length === 0 && readdirSync(temporary).length === 0, 10)).toBe(true);
     expect(existsSync(join(work, "captured"))).toBe(false);
   });
+});
+
+describeOn("aavmf@sid")("a QEMU that somebody else has started", () => {
+  const block = buildErrorStatusBlock("corrected", [
+    { header: { sectionType: "11223344-5566-7788-99aa-bbccddeeff00", errorSeverity: "corrected" }, body: Uint8Array.of(1, 2, 3, 4) },
+  ]);
+  test.skipIf(!isBuilt).each(["SIGKILL", "SIGTERM", "SIGINT"] as const)(
+    "inject, ended by %s while it looks for the record: nothing is left, QEMU goes on",
+    async (signal) => {
+      const temporary = join(work, `inject-${signal}`);
+      mkdirSync(temporary);
+      const file = join(work, "block.bin");
+      writeFileSync(file, block);
+      const socket = join(work, "qmp.sock");
+      const platform = platformOn("aavmf@sid");
+      const machine = await RealMachine.start({
+        platform: { ...platform, machineType: "virt,ras=on,gic-version=3" },
+        ram: 1n << 30n,
+        acpi: true,
+        paused: true,
+        words: ["-qmp", `unix:${socket},server=on,wait=off`],
+      });
+      try {
+        const child = spawn(process.execPath, [program, "qemu", "inject", file, "--qmp", socket], {
+          stdio: "ignore",
+          env: { ...process.env, TMPDIR: temporary },
+        });
+        const ended = new Promise<NodeJS.Signals | null>((resolve) => child.once("exit", (_, by) => resolve(by)));
+        // Guest memory is saved into a temporary folder, part by part.
+        const busy = await until(() => readdirSync(temporary).length > 0, 30);
+        child.kill(signal);
+        expect(busy).toBe(true);
+        expect(await ended).toBe(signal);
+        expect(await until(() => readdirSync(temporary).length === 0, 10)).toBe(true);
+        expect(await machine.qmp.execute("query-status")).toMatchObject({ running: false });
+      } finally {
+        await machine.stop();
+      }
+    },
+  );
 });

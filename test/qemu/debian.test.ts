@@ -73,6 +73,18 @@ describe("a guest of another release", () => {
     await debianGuest("arm64", environment());
     expect(existsSync(join(work, "log"))).toBe(false);
   });
+  test("fetched again when that is asked for; what cannot be had leaves the old one", async () => {
+    apt(SYSTEM);
+    const { kernel } = await debianGuest("arm64", environment());
+    writeFileSync(kernel, "old");
+    await debianGuest("arm64", environment(), () => undefined, "bookworm", true);
+    expect(readFileSync(kernel, "utf8")).toBe("lib/modules/7.2/vmlinuz\n");
+    writeFileSync(kernel, "old");
+    program("apt-get", "echo 'E: no network' >&2; exit 100");
+    await expect(debianGuest("arm64", environment(), () => undefined, "bookworm", true)).rejects.toThrow("the default guest cannot be had: E: no network");
+    expect(readFileSync(kernel, "utf8")).toBe("old");
+    expect(leftovers()).toEqual([]);
+  });
   test("from a mirror named in the environment", async () => {
     apt("http://other.example/something");
     await expect(debianGuest("arm64", environment())).rejects.toThrow(
@@ -98,6 +110,17 @@ describe("a guest of another release", () => {
 });
 
 describe("a machine of another release", () => {
+  test("is there as long as it is fetched again", async () => {
+    apt(SYSTEM);
+    const { programs } = await debianMachine("sid", environment());
+    writeFileSync(join(programs, "old"), "");
+    const seen: boolean[] = [];
+    await debianMachine("sid", environment(), () => seen.push(existsSync(join(programs, "old"))), true);
+    expect(seen).toEqual([true]);
+    expect(existsSync(join(programs, "old"))).toBe(false);
+    expect(existsSync(join(programs, "qemu-system-x86_64"))).toBe(true);
+    expect(leftovers()).toEqual([]);
+  });
   test("keeps what is needed, and starts with its own loader and libraries", async () => {
     apt(SYSTEM);
     const { root, programs, title } = await debianMachine("sid", environment());

@@ -1,12 +1,12 @@
 /** Nothing is left behind, whoever is killed. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { chmodSync, existsSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { buildSync } from "esbuild";
 import { describe, expect, test } from "vitest";
-import { Guarded, temporaryFolder } from "../../src/qemu/guardian.ts";
+import { Guarded, heldFolder } from "../../src/qemu/guardian.ts";
 import { RealMachine } from "../../src/qemu/machine.ts";
 import { PLATFORMS } from "../../src/qemu/platform.ts";
 import { testFolder } from "../support/folder.ts";
@@ -32,8 +32,8 @@ function parent(): ChildProcess {
   const script = join(work, "parent.mjs");
   buildSync({
     stdin: {
-      contents: `import { Guarded, temporaryFolder } from ${JSON.stringify(guardian)};
-        const folder = await temporaryFolder();
+      contents: `import { Guarded, heldFolder } from ${JSON.stringify(guardian)};
+        const { folder } = await heldFolder();
         new Guarded(folder, "/bin/sh", ["-c", "echo $$ >" + folder + "/pid; exec sleep 1000"]);
         console.log(folder); setInterval(() => {}, 1000);`,
       resolveDir: work,
@@ -54,7 +54,6 @@ describe("when the parent ends by", () => {
     const pidFile = join(folder, "pid");
     expect(await until(() => existsSync(pidFile))).toBe(true);
     await sleep(50);
-    const { readFileSync } = await import("node:fs");
     const pid = Number(readFileSync(pidFile, "utf8"));
     expect(alive(pid)).toBe(true);
     child.kill(signal);
@@ -64,19 +63,52 @@ describe("when the parent ends by", () => {
 
 describe("Guarded", () => {
   test("tells the exit status and what was said, and keeps the folder until it is released", async () => {
-    const guarded = new Guarded(await temporaryFolder(), "/bin/sh", ["-c", "echo no such machine >&2; exit 3"]);
+    const { folder } = await heldFolder();
+    const guarded = new Guarded(folder, "/bin/sh", ["-c", "echo no such machine >&2; exit 3"]);
     expect(await guarded.ended).toBe(3);
-    expect(await until(() => guarded.errorText === "no such machine\n")).toBe(true);
+    expect(guarded.errorText).toBe("no such machine\n");
     expect(existsSync(guarded.folder)).toBe(true);
     await guarded.release();
     expect(existsSync(guarded.folder)).toBe(false);
   });
 
   test("release ends a program that still runs", async () => {
-    const guarded = new Guarded(await temporaryFolder(), "/bin/sh", ["-c", "exec sleep 1000"]);
+    const { folder } = await heldFolder();
+    const guarded = new Guarded(folder, "/bin/sh", ["-c", "exec sleep 1000"]);
     await guarded.release();
     expect(existsSync(guarded.folder)).toBe(false);
   });
+});
+
+test("a folder that cannot be made says why", async () => {
+  await expect(heldFolder(join(work, "nowhere"))).rejects.toThrow(/^mkdir: .*nowhere.*No such file or directory/);
+});
+
+test("a parent that ends at any moment while it makes a folder leaves none", async () => {
+  const guardian = fileURLToPath(new URL("../../src/qemu/guardian.ts", import.meta.url));
+  const script = join(work, "maker.mjs");
+  const place = join(work, "place");
+  mkdirSync(place);
+  buildSync({
+    stdin: {
+      contents: `import { heldFolder } from ${JSON.stringify(guardian)}; console.log("starts"); for (;;) await heldFolder(${JSON.stringify(place)});`,
+      resolveDir: work,
+    },
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    outfile: script,
+    logLevel: "silent",
+  });
+  for (const wait of [0, 2, 4, 8]) {
+    const child = spawn(process.execPath, [script], { stdio: ["ignore", "pipe", "inherit"] });
+    await new Promise((resolve) => child.stdout!.once("data", resolve));
+    await sleep(wait);
+    child.kill("SIGKILL");
+    // One that was just begun may still come, and goes again.
+    await sleep(100);
+    expect(await until(() => readdirSync(place).length === 0, 10_000)).toBe(true);
+  }
 });
 
 describe("RealMachine.start", () => {

@@ -40,6 +40,7 @@ export const command: Command = {
         type: "string",
         describe: "take QEMU, firmware and kernel of this Debian release, such as sid; fetched with apt into the cache folder",
       })
+      .option("refresh", { type: "boolean", describe: "fetch: get the release anew though the cache has it" })
       .option("qemu", { type: "string", describe: "another QEMU than the installed one" })
       .option("image", { type: "string", describe: "another image of the firmware than the installed one" })
       .option("kernel", { type: "string", describe: "kernel of your own guest; default: Debian's, fetched with apt into the cache folder" })
@@ -56,7 +57,11 @@ export const command: Command = {
       .option("machine", { type: "string", describe: "capture: value of QEMU's -machine, such as virt,ras=on" })
       .option("word", { type: "string", array: true, describe: "capture: further word of QEMU's command line" })
       .option("json", { type: "boolean", describe: "JSON" }),
-  handler: (args, io) => ACTIONS[args["action"] as string]!(args, io).catch(failed),
+  handler: async (args, io) => {
+    const action = args["action"] as string;
+    if (args["refresh"] && action !== "fetch") throw new UsageError(`--refresh: ${action} uses what is there, fetch renews it`);
+    return ACTIONS[action]!(args, io).catch(failed);
+  },
 };
 
 /** What QEMU does wrong is told, not traced. */
@@ -113,7 +118,7 @@ const releaseOf = (args: Args): string | undefined => (args["release"] === undef
 async function placed(firmware: RealFirmware, args: Args, io: Io): Promise<Platform> {
   const release = releaseOf(args);
   const place: Place = {
-    ...(release !== undefined && (await debianMachine(release, io.env, progress(io)))),
+    ...(release !== undefined && (await debianMachine(release, io.env, progress(io), args["refresh"] === true))),
     ...(args["qemu"] !== undefined && { program: args["qemu"] as string }),
     ...(args["image"] !== undefined && { image: args["image"] as string }),
   };
@@ -213,7 +218,7 @@ async function captureFiles(args: Args, io: Io): Promise<number> {
 async function fetchPrograms(args: Args, io: Io): Promise<number> {
   const release = needed(args, "release", "a Debian release with --release");
   const platform = await placed((args["firmware"] as RealFirmware | undefined) ?? "aavmf", args, io);
-  const { kernel, title, ...files } = await debianGuest(platform.architecture, io.env, progress(io), release);
+  const { kernel, title, ...files } = await debianGuest(platform.architecture, io.env, progress(io), release, args["refresh"] === true);
   const initrd = join(dirname(kernel), "initrd");
   await writeWhole(initrd, await guestInitrd(files));
   const image = platform.image();
