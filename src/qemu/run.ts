@@ -56,7 +56,7 @@ const big = (value: Number64 | undefined): bigint | undefined => (value === unde
 /** Run a scenario for real. @throws UsageError when the machine or the guest does not get up. */
 export async function runForReal(scenario: Scenario, options: StartOptions): Promise<RealRunResult> {
   checkRecords(scenario);
-  const policy = policyOf(scenario.monitor);
+  const policy = policyOf(scenario.monitor, undefined, scenario.machine?.architecture);
   const started = await startMachine(scenario, policy, options);
   try {
     return await new RealRun(scenario, policy, started, options).go();

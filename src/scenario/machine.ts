@@ -15,13 +15,19 @@ const FIRMWARE_FIRST: MonitorPolicy = {
   description: "firmware of a physical machine: it places the tables, and writes the records at EL3",
 };
 
-/** The policy a scenario names, with its changes. */
-export function policyOf(choice: MonitorChoice | undefined, kind: MachineChoice["kind"] = "virtual"): MonitorPolicy {
+/** The policy a scenario names, with its changes. On x86, which has no SEA, what nothing masks is an NMI. */
+export function policyOf(
+  choice: MonitorChoice | undefined,
+  kind: MachineChoice["kind"] = "virtual",
+  architecture: MachineChoice["architecture"] = "arm64",
+): MonitorPolicy {
   const usual = kind === "physical" ? FIRMWARE_FIRST : PRESETS["qemu-10.2"];
-  if (choice === undefined) return usual;
-  if (typeof choice === "string") return PRESETS[choice];
+  const here = (policy: MonitorPolicy): MonitorPolicy =>
+    architecture === "x86" && !policy.machineChecks && policy.actionRequired === "sea" ? { ...policy, actionRequired: "nmi" } : policy;
+  if (choice === undefined) return here(usual);
+  if (typeof choice === "string") return here(PRESETS[choice]);
   const { preset, recording, ...changes } = choice;
-  const base: MonitorPolicy = preset === undefined ? usual : PRESETS[preset];
+  const base = here(preset === undefined ? usual : PRESETS[preset]);
   return { ...base, ...changes, recording: { ...base.recording, ...recording } };
 }
 
@@ -40,6 +46,12 @@ const DEFAULT_SOURCES: Readonly<Record<MonitorPolicy["handOff"], readonly Source
   ],
 };
 
+/** The same for an x86 guest: it has no synchronous external aborts. */
+const DEFAULT_X86_SOURCES: readonly SourceChoice[] = [
+  { id: 0, notification: "nmi" },
+  { id: 1, notification: "gsiv", vector: 9 },
+];
+
 /** A source with everything said but how it is acknowledged, where that needs no words. */
 type CompleteSource = Required<Omit<SourceChoice, "acknowledge">> & Pick<SourceChoice, "acknowledge">;
 
@@ -47,9 +59,12 @@ type CompleteSource = Required<Omit<SourceChoice, "acknowledge">> & Pick<SourceC
 export const hasSources = (machine: MachineChoice = {}, policy: MonitorPolicy): boolean =>
   machine.ras ?? !(machine.architecture === "x86" && policy.machineChecks && machine.sources === undefined);
 
+const defaultSources = (machine: MachineChoice | undefined, policy: MonitorPolicy): readonly SourceChoice[] =>
+  machine?.architecture === "x86" && !policy.machineChecks ? DEFAULT_X86_SOURCES : DEFAULT_SOURCES[policy.handOff];
+
 /** The sources a scenario's machine has. */
 export const sourcesFor = (machine: MachineChoice | undefined, policy: MonitorPolicy): readonly CompleteSource[] =>
-  (machine?.sources ?? (hasSources(machine, policy) ? DEFAULT_SOURCES[policy.handOff] : [])).map((source) => ({
+  (machine?.sources ?? (hasSources(machine, policy) ? defaultSources(machine, policy) : [])).map((source) => ({
     version: 2,
     vector: 0,
     pollInterval: 0,

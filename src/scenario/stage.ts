@@ -74,7 +74,7 @@ export class Stage {
   constructor(scenario: Scenario, inject: (error: InjectedError) => void, outside: Outside) {
     const { machine = {} } = scenario;
     this.scenario = scenario;
-    this.policy = policyOf(scenario.monitor, machine.kind);
+    this.policy = policyOf(scenario.monitor, machine.kind, machine.architecture);
     this.guest = scenario.guest ?? {};
     this.physical = machine.kind === "physical";
     const kvm = kvmMachine(machine.kvm);
