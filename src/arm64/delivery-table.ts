@@ -1,6 +1,6 @@
 /** The complete decision table of error delivery, cell by cell, and the document that shows it. */
 import { hexNumber, valueLabel } from "../layout/index.ts";
-import { type Delivery, decideDelivery, decideVirtualSError, judgeFirmware, judgeMonitor, type Situation } from "./delivery.ts";
+import { canAlwaysTell, type Delivery, decideDelivery, decideVirtualSError, judgeFirmware, judgeMonitor, type Situation } from "./delivery.ts";
 import { SET_EVENTS_RULES } from "./kvm-events.ts";
 import { ASYNCHRONOUS_ERROR_TYPE } from "./registers.ts";
 import { serrorVerdict } from "./syndrome.ts";
@@ -156,6 +156,14 @@ export function deliveryDocument(): string {
     out.push(
       line([COLUMN[synchronized], interrupted, enteredFrom ?? "", osUsesIesb ? "yes" : "no", decision.belongsTo, decision.belongsToIsCertain ? "yes" : "no"]),
     );
+  }
+  out.push("", "## Who can always be told", "", line(["System", "Sets SCTLR_ELx.IESB", "Always", "Why"]), "|---|---|---|---|");
+  for (const [name, iesbAtEveryChange] of [
+    ["Linux", true],
+    ["FreeBSD", false],
+  ] as const) {
+    const { always, reason } = canAlwaysTell({ name, iesbAtEveryChange });
+    out.push(line([name, iesbAtEveryChange ? "yes" : "no", always ? "yes" : "no", reason]));
   }
   out.push("", "## What is refused", "", line(["Who", "What", "Why"]), "|---|---|---|");
   const anywhere: Situation = {
