@@ -160,7 +160,8 @@ export class GuestKernel implements SystemModel {
       return (kind !== "externalInterrupt" && kind !== "sdei") || device.source.notification.vector === selector;
     });
     if (kind === "sea" && !interrupted.user) return this.#unexplained("the kernel itself was interrupted: firmware is not asked", interrupted);
-    const handlings = asked.map((device) => this.#guarded(() => this.#look(device, NMI_LIKE.has(device.notification))) ?? NOTHING_HANDLED);
+    const pending = this.#guarded(() => this.#isAnyPending(asked)) ?? true;
+    const handlings = pending ? asked.map((device) => this.#guarded(() => this.#look(device, NMI_LIKE.has(device.notification))) ?? NOTHING_HANDLED) : [];
     const records = handlings.reduce((sum, handling) => sum + handling.records, 0);
     const finish = () => {
       for (const handling of handlings) this.#guarded(() => handling.finish());
@@ -224,15 +225,19 @@ export class GuestKernel implements SystemModel {
     return NOTHING_HANDLED;
   }
 
+  /** Whether any of these sources has something, by the blocks found when they were bound (ghes_has_active_errors); others are always looked at. */
+  #isAnyPending(asked: readonly GhesDevice[]): boolean {
+    const fixed = asked.flatMap(({ id, fixedBlock }) => (fixedBlock ? [{ id, fixedBlock }] : []));
+    if (fixed.length < asked.length || fixed.some(({ fixedBlock }) => this.#spaces.memory.readWord(fixedBlock, 4) !== 0n)) return true;
+    for (const { id, fixedBlock } of fixed) this.#say("read", `source ${id}: nothing pending at ${hexNumber(fixedBlock)}`, { source: id });
+    return asked.length === 0;
+  }
+
   /** Look at one source, as an interrupt or timer handler or in NMI-like context. */
   #look(device: GhesDevice, nmiLike: boolean): Handling {
     // The kernel works on one report of a source at a time and looks again when told meanwhile.
     if (this.#busy.has(device.id)) {
       this.#again.add(device.id);
-      return NOTHING_HANDLED;
-    }
-    if (device.fixedBlock !== undefined && nmiLike && device.fixedBlock !== 0n && this.#spaces.memory.readWord(device.fixedBlock, 4) === 0n) {
-      this.#say("read", `source ${device.id}: nothing pending at ${hexNumber(device.fixedBlock)}`, { source: device.id });
       return NOTHING_HANDLED;
     }
     const report = peek(this.#spaces, device);

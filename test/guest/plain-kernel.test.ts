@@ -118,3 +118,18 @@ describe("a Linux without memory failure handling", () => {
     expect(check("actionOptional").kernelLog).toContain("Uncorrected memory error in page 0x8 ignored");
   });
 });
+
+test("Linux asks by the blocks it found at first whether any SEA source has something, and then looks at all of them anew", () => {
+  const record = (source: number) => ({ record: { source, memory: { severity: "recoverable" as const, physicalAddress: `0x4000${source}000` } } });
+  const machine: MachineChoice = {
+    sources: [
+      { id: 0, notification: "sea" },
+      { id: 1, notification: "sea" },
+    ],
+  };
+  const moved = { guestWrites: { pointerOf: 1, bytes: "0000004800000000" } };
+  const alone = run([moved, record(1)], { guest: {}, machine });
+  expect(alone).toMatchObject({ unread: [1], isolatedPages: [] });
+  expect(said(alone, "read").map((text) => text.slice(0, 25))).toEqual(["source 0: nothing pending", "source 1: nothing pending"]);
+  expect(run([moved, record(1), record(0)], { guest: {}, machine })).toMatchObject({ unread: [], isolatedPages: [0x40000n, 0x40001n] });
+});

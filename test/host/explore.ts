@@ -326,6 +326,7 @@ export function explore(
           ];
         });
   const noting = ({ windows, bytes }: SmallMemory) => new NotingMemory(windows, bytes.slice());
+  const noted = ({ windows, bytes }: NotingMemory) => new SmallMemory(windows, bytes);
   const none = programs.map(() => []);
   const first: Node = { memory: memory.copy(), states: programs.map(({ start }) => start), logs: none, pending: none, unseen: none };
   const numbers = new Map<string, number>([[keyOf(first), 0]]);
@@ -352,7 +353,7 @@ export function explore(
       for (const which of mayFlush(waiting)) {
         const real = noting(node.memory);
         real.write(waiting[which]!.address, waiting[which]!.bytes);
-        reach({ ...node, memory: real.copy(), pending: node.pending.with(i, waiting.toSpliced(which, 1)), unseen: unseenAfter(node.unseen, i, real) });
+        reach({ ...node, memory: noted(real), pending: node.pending.with(i, waiting.toSpliced(which, 1)), unseen: unseenAfter(node.unseen, i, real) });
       }
     });
     programs.forEach((program, i) => {
@@ -376,7 +377,13 @@ export function explore(
         }
         outcomes = loading?.outcomes ?? 1;
         const unseen = interrupting.interrupted ? none : unseenAfter(loading ? node.unseen.with(i, loading.unseen) : node.unseen, i, real);
-        reach({ memory: real.copy(), states, logs, pending: buffered ? node.pending.with(i, buffered.pending) : node.pending, unseen });
+        reach({
+          memory: real.replaced.length === 0 ? node.memory : noted(real),
+          states,
+          logs,
+          pending: buffered ? node.pending.with(i, buffered.pending) : node.pending,
+          unseen,
+        });
       }
     });
   }
