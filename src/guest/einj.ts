@@ -4,6 +4,7 @@ import { EINJ_ERROR_TYPE, EINJ_STATUS, Einj, SetErrorTypeWithAddress, TriggerTab
 import { encode, fixedSize, parse } from "../layout/index.ts";
 import { ActionMachine } from "./actions.ts";
 import type { RegisterSpaces } from "./registers.ts";
+import type { KernelVersion } from "./report/words.ts";
 
 export type ErrorTypeName = keyof typeof EINJ_ERROR_TYPE;
 /** What the platform answers, or why the kernel does not even ask it. */
@@ -40,6 +41,27 @@ const MEMORY_ERRORS: readonly ErrorTypeName[] = ["memoryCorrectable", "memoryUnc
 /** Bits of an address that the mask of a memory error must hold: it is for a page or less. */
 const PAGE_MASK = 0xffff_ffff_ffff_f000n;
 
+/** Whether so many bytes are memory. */
+export type IsMemory = (address: bigint, length: bigint) => boolean;
+
+/**
+ * Where kernels let memory errors be injected, by the names in their lists of resources (/proc/iomem): newer ones refuse
+ * little but the registers of devices (Linux 6.19 on).
+ */
+export const INJECTABLE_RESOURCES: Readonly<Record<KernelVersion, readonly string[]>> = {
+  "6.1": ["System RAM", "Persistent Memory", "Soft Reserved"],
+  "7.2": [
+    "System RAM",
+    "Crash kernel",
+    "ACPI Tables",
+    "ACPI Non-volatile Storage",
+    "Persistent Memory",
+    "Persistent Memory (legacy)",
+    "Reserved",
+    "Soft Reserved",
+  ],
+};
+
 export interface InjectionRequest {
   readonly type: ErrorTypeName;
   /** Memory errors: where, and which address bits count. */
@@ -50,15 +72,15 @@ export interface InjectionRequest {
 /** The kernel's EINJ driver (Linux drivers/acpi/apei/einj-core.c behaviour). */
 export class EinjDriver {
   readonly #spaces: RegisterSpaces;
-  readonly #isSystemRam: (address: bigint) => boolean;
+  readonly #isMemory: IsMemory;
   readonly #machine: ActionMachine<EinjEntry>;
   /** Where the structure with the address is; absent on platforms older than ACPI 5, whose errors land anywhere. */
   readonly #request: bigint | undefined;
 
-  /** @param table the EINJ. @param isSystemRam what the kernel takes for its memory. */
-  constructor(spaces: RegisterSpaces, table: Uint8Array, isSystemRam: (address: bigint) => boolean = () => true) {
+  /** @param table the EINJ. @param isMemory where the kernel lets memory errors be injected. */
+  constructor(spaces: RegisterSpaces, table: Uint8Array, isMemory: IsMemory = () => true) {
     this.#spaces = spaces;
-    this.#isSystemRam = isSystemRam;
+    this.#isMemory = isMemory;
     const entries = (parse(Einj, table).entries ?? []) as EinjEntry[];
     this.#machine = new ActionMachine(spaces, entries, "einj");
     // The action is never run: the kernel looks for the place alone.
@@ -78,7 +100,8 @@ export class EinjDriver {
     const machine = this.#machine;
     if (!this.offered.includes(type)) return "notOffered";
     const ofMemory = MEMORY_ERRORS.includes(type);
-    if (this.#request !== undefined && ofMemory && ((mask & PAGE_MASK) !== PAGE_MASK || !this.#isSystemRam(address & mask))) return "noMemoryPage";
+    if (this.#request !== undefined && ofMemory && ((mask & PAGE_MASK) !== PAGE_MASK || !this.#isMemory(address & mask, BigInt.asUintN(64, -mask))))
+      return "noMemoryPage";
     machine.run("beginInjectionOperation", undefined, true);
     if (this.#request === undefined) machine.run("setErrorType", 1n << BigInt(EINJ_ERROR_TYPE[type]));
     else {

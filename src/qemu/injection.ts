@@ -1,10 +1,11 @@
 /** Errors that a real guest injects: its kernel's driver is told through its files, and what comes of it is compared. */
 import { EINJ_ERROR_TYPE } from "../acpi/einj.ts";
-import { EINJ_STARTS, EinjDriver, type EinjResult, offeredLines } from "../guest/einj.ts";
+import { EINJ_STARTS, EinjDriver, type EinjResult, INJECTABLE_RESOURCES, type IsMemory, offeredLines } from "../guest/einj.ts";
+import type { KernelVersion } from "../guest/report/words.ts";
 import { einjTable, einjWindow, type InjectedError } from "../host/einj-device.ts";
 import { MemoryWithDevices } from "../host/mmio.ts";
 import { hexNumber } from "../layout/index.ts";
-import { SparseMemory } from "../machine/memory.ts";
+import { type Region, SparseMemory } from "../machine/memory.ts";
 import { type InjectionEvent, injectionRequest, injectionWords } from "../scenario/injection.ts";
 import type { Say } from "./follower.ts";
 import { INJECTION, INJECTION_FILES, OFFERED_FILE, printFile, RESOURCES_FILE } from "./initramfs.ts";
@@ -24,26 +25,27 @@ const DONE = "injected";
 /** Any address: the model's device is asked by itself. */
 const MODEL_BASE = 0x1000_0000n;
 
-/** The model's driver and device, and what the device is asked for. @param isSystemRam what the kernel takes for its memory. */
-function model(isSystemRam?: (address: bigint) => boolean): { readonly driver: EinjDriver; readonly asked: InjectedError[] } {
+/** The model's driver and device, and what the device is asked for. @param kernel where the kernel lets errors be injected. @param ram of the machine. */
+function model(kernel?: IsMemory, ram?: readonly Region[]): { readonly driver: EinjDriver; readonly asked: InjectedError[] } {
   const asked: InjectedError[] = [];
-  const device = einjWindow({ base: MODEL_BASE, isMemory: () => true, inject: (error) => asked.push(error) });
+  const isMemory = (address: bigint) => ram?.some(({ start, length }) => address >= start && address < start + length) ?? true;
+  const device = einjWindow({ base: MODEL_BASE, isMemory, inject: (error) => asked.push(error) });
   const memory = new MemoryWithDevices(new SparseMemory([]), [{ start: MODEL_BASE, device }]);
-  return { driver: new EinjDriver({ memory }, einjTable(MODEL_BASE), isSystemRam), asked };
+  return { driver: new EinjDriver({ memory }, einjTable(MODEL_BASE), kernel), asked };
 }
 
 const textOf = (output: string, file: string): string | undefined => {
   const found = printedFiles(output).find(({ name }) => name === file);
   return found && new TextDecoder().decode(found.bytes).trimEnd();
 };
-/** Memory of a kernel by its list of resources; all there is, when it has not printed that. */
-function systemRam({ output, memory: { regions } }: RealMachine): (address: bigint) => boolean {
-  const ranges = [...(textOf(output, RESOURCES_FILE) ?? "").matchAll(/^([0-9a-f]+)-([0-9a-f]+) : System RAM$/gm)].map(
-    ([, first, last]) => [BigInt(`0x${first}`), BigInt(`0x${last}`)] as const,
+/** Where a kernel lets memory errors be injected, by its list of resources; everywhere, when it has not printed that. */
+function injectable(output: string, version: KernelVersion): IsMemory {
+  const resources = textOf(output, RESOURCES_FILE);
+  if (resources === undefined) return () => true;
+  const ranges = [...resources.matchAll(/^ *([0-9a-f]+)-([0-9a-f]+) : (.*)$/gm)].flatMap(([, first, last, name]) =>
+    INJECTABLE_RESOURCES[version].includes(name!) ? [[BigInt(`0x${first}`), BigInt(`0x${last}`)] as const] : [],
   );
-  return ranges.length > 0
-    ? (address) => ranges.some(([first, last]) => address >= first && address <= last)
-    : (address) => regions.some(({ start, length }) => address >= start && address < start + length);
+  return (address, length) => ranges.some(([first, last]) => address >= first && address + length - 1n <= last);
 }
 
 /** What the guest's driver says, and what it offers. */
@@ -85,10 +87,11 @@ export async function inject(
   machine: RealMachine,
   served: ServedDevices,
   event: InjectionEvent,
+  version: KernelVersion,
   say: Say,
 ): Promise<{ readonly check: Comparison; readonly injected: readonly InjectedError[] }> {
   const request = injectionRequest(event);
-  const { driver, asked } = model(systemRam(machine));
+  const { driver, asked } = model(injectable(machine.output, version), machine.memory.regions);
   const result = driver.inject(request);
   say("guest", "controller", "inject", injectionWords(event));
   let said: string[] = [];

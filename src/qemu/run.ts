@@ -214,9 +214,9 @@ class RealRun {
 
   /** Somebody at the guest's console injects an error; what becomes of it comes back as a record. */
   async #inject(event: InjectionEvent): Promise<string | undefined> {
-    const { served } = this.#started;
+    const { served, kernel } = this.#started;
     if (!this.#scenario.machine?.injection || !served) return "the machine has no EINJ (machine.injection)";
-    const { check, injected } = await inject(this.#machine, served, event, this.#say);
+    const { check, injected } = await inject(this.#machine, served, event, kernel.version, this.#say);
     this.#checks.push(check);
     await this.#takeInjected(injected);
     return undefined;

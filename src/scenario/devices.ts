@@ -36,7 +36,7 @@ export class PlatformDevices {
   /** arm64: what a GPIO signal goes through. */
   readonly events = new GenericEventDevice();
   readonly #timeline: Timeline;
-  readonly #isRam: (address: bigint) => boolean;
+  readonly #isRam: (address: bigint, length?: bigint) => boolean;
   #einj: EinjDriver | undefined;
   readonly #store: StoreDevice | undefined;
   #erst: ErstDriver | undefined;
@@ -50,7 +50,7 @@ export class PlatformDevices {
     outside: Outside,
   ) {
     this.#timeline = timeline;
-    this.#isRam = (address) => ram.some(({ start, length }) => address >= start && address < start + length);
+    this.#isRam = (address, size = 1n) => ram.some(({ start, length }) => address >= start && address + size <= start + length);
     const place = PLACES[machine.architecture ?? "arm64"];
     const tables: Record<string, Uint8Array> = {};
     const mappings: Mapping[] = machine.architecture === "x86" ? [] : [{ start: GENERIC_EVENT_DEVICE.base, device: this.events.window }];

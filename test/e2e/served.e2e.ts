@@ -41,7 +41,7 @@ describeOn("seabios")("error injection on seabios", () => {
   test("the sample, with a host that is too slow at first: the kernel gives up, and it is tried again; and memory that is not the kernel's", async () => {
     const scenario = await scenarioSample("injection-x86.json");
     beLateOnce();
-    const result = await runOn("seabios", { ...scenario, events: [...scenario.events, { at: 40, inject: { type: "memoryCorrectable", address: "0xf0000" } }] });
+    const result = await runOn("seabios", { ...scenario, events: [...scenario.events, { at: 40, inject: { type: "memoryCorrectable", address: "0xa0000" } }] });
     expectPredicted(result);
     expect(result.timeline.filter(({ what }) => what === "late" || what === "injected").map(({ what }) => what)).toEqual(["late", "injected", "injected"]);
     expect(result.records).toHaveLength(2);

@@ -47,6 +47,21 @@ describe("injection through the table's own program", () => {
       expect(driver.inject({ type: "memoryCorrectable", ...request })).toBe("noMemoryPage");
     expect(injected).toEqual([]);
   });
+  test("the kernel looks at as many bytes as the mask leaves open", () => {
+    const { memory } = setUp();
+    const looked: (readonly [bigint, bigint])[] = [];
+    const driver = new EinjDriver({ memory }, einjTable(BASE), (address, length) => {
+      looked.push([address, length]);
+      return false;
+    });
+    for (const mask of [0xfffffffffffff000n, 0xffffffffffffffc0n, 0xffffffffffffffffn])
+      expect(driver.inject({ type: "memoryCorrectable", address: 0x8000043n, mask })).toBe("noMemoryPage");
+    expect(looked).toEqual([
+      [0x8000000n, 0x1000n],
+      [0x8000040n, 0x40n],
+      [0x8000043n, 1n],
+    ]);
+  });
   test("what the device refuses: an address that is no memory, whatever the kernel thinks", () => {
     const { memory, injected } = setUp();
     const driver = new EinjDriver({ memory }, einjTable(BASE));
