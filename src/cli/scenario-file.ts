@@ -13,10 +13,10 @@ import type { Io } from "./io.ts";
 
 /** Options of the commands that run scenarios. */
 export const OUTSIDE_OPTIONS = {
-  bert: { type: "string", describe: "run: file of error status blocks, the boot error region in place of the scenario's" },
+  bert: { type: "string", describe: "file of error status blocks, the boot error region in place of the scenario's" },
   erst: {
     type: "string",
-    describe: "run: file in which the error record store is kept from run to run, as QEMU's acpi-erst device does; made when it is not there",
+    describe: "file in which the error record store is kept from run to run, as QEMU's acpi-erst device does; made when it is not there",
   },
 } as const;
 

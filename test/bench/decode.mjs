@@ -10,8 +10,10 @@
  */
 import { execFileSync } from "node:child_process";
 import { Batcher, batchConverter } from "../../dist/bulk/batch.js";
+import { lineEncoder } from "../../dist/bulk/lines.js";
 import { RecordHeader, SectionDescriptor } from "../../dist/cper/record.js";
 import { sectionTypes } from "../../dist/cper/registry.js";
+import { documentsOf } from "../../dist/index.js";
 import { fieldOffset, guidText, JsonSink, JsonWriter, jsonPlan, parse, toJson } from "../../dist/layout/index.js";
 import { bytes, charactersEach, corpus, ns, records, row, time, us, view, yardstick } from "./corpus.mjs";
 
@@ -89,6 +91,16 @@ row(
     ),
   ),
 );
+
+const text = Buffer.concat([...stream.map((batch) => convert(batch, new JsonSink()).bytes)]);
+const encode = lineEncoder(documentsOf());
+const back = new JsonSink(bytes.length + 1024);
+const encoding = time(records.length, () => {
+  back.at = 0;
+  for (let from = 0, to = text.indexOf(10); to >= 0; from = to + 1, to = text.indexOf(10, from)) encode(text, from, to, back);
+});
+if (Buffer.compare(back.text(), bytes) !== 0) throw new Error("encoding does not give the same bytes");
+row("NDJSON to bytes, in memory", us(encoding), `${(encoding / stringify).toFixed(2)} ×`);
 
 console.log("\nSection bodies: straight to JSON text, against values and JSON.stringify");
 for (const [name, places] of [...bodies].sort((a, b) => b[1].length - a[1].length)) {

@@ -135,7 +135,8 @@ export const command: Command = {
       .example("apei decode record.bin", "what happened, then every field")
       .example("apei decode event.xml --json", "the records of a Windows event log")
       .example("apei decode body.bin --section platformMemory --hex", "a section by itself, byte by byte")
-      .example("apei decode block.bin --format linux --arch arm64", "the lines Linux would print"),
+      .example("apei decode block.bin --format linux --arch arm64", "the lines Linux would print")
+      .example("apei decode --ndjson --where severity=fatal dump.bin", "millions of records, one a line"),
   handler: async (args, io) => {
     const files = args["files"] as string[];
     const format = formatOf(args);

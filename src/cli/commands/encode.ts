@@ -12,7 +12,9 @@ export const command: Command = {
       .positional("file", { type: "string", demandOption: true, describe: "JSON as decode --json writes it; - is standard input" })
       .option("out", { type: "string", describe: "file to write; without it standard output, unless that is a terminal" })
       .option("ndjson", { type: "boolean", describe: "lines as decode --ndjson writes them, however many there are" })
-      .option("sections", { type: "string", array: true, describe: "module that adds section types of its own" }),
+      .option("sections", { type: "string", array: true, describe: "module that adds section types of its own" })
+      .example("apei encode record.json --out record.bin", "what decode --json has read")
+      .example("apei encode --ndjson records.ndjson > records.bin", "what decode --ndjson has read"),
   handler: async (args, io) => {
     const file = args["file"] as string;
     const out = args["out"] as string | undefined;

@@ -47,7 +47,7 @@ export const command: Command = {
       .option("initrd", { type: "string", implies: "kernel", describe: "root file system of your own guest" })
       .option("append", { type: "string", describe: "further words for the kernel's command line" })
       .option("ready", { type: "string", implies: "kernel", describe: "pattern your guest prints when it has started; default: a login or shell prompt" })
-      .options(OUTSIDE_OPTIONS)
+      .options(Object.fromEntries(Object.entries(OUTSIDE_OPTIONS).map(([name, option]) => [name, { ...option, describe: `run: ${option.describe}` }])))
       .option("timeout", { type: "number", describe: `run: seconds the guest may take to start (default ${PATIENCE.boot / 1000})` })
       .option("log", { type: "string", describe: "run: write all the guest printed to this file" })
       .option("qmp", { type: "string", describe: "inject: QMP socket of the running QEMU, a path or HOST:PORT" })
