@@ -195,6 +195,7 @@ describe("processor sections whose lengths lie, as Linux 7.2.13 takes them", () 
     const size = (40 + 32 * infos.length).toString(16).padStart(2, "0");
     return hex(`00000000 ${count}00 0000 ${size}000000 00000000 ${"00".repeat(8)} 70d01f4100000000 ${"00".repeat(8)} ${infos.join("")}`);
   };
+  const CONTEXT = (length: string) => `00000000 0000 0100 ${length}000000 00000000 ${"00".repeat(8 + 8 + 8)} 0000 0600 78000000 ${"ab".repeat(120)}`;
   const SHORT = (length: number) => [
     `[Firmware Bug]: section length: ${length}`,
     "[Firmware Bug]: section length is too small",
@@ -209,6 +210,9 @@ describe("processor sections whose lengths lie, as Linux 7.2.13 takes them", () 
     ["a byte too short", section("01", info("1f")), [TLB]],
     ["of no length", section("01", info("00")), [TLB]],
     ["of no length, and another", section("02", info("00"), info("20")), [TLB, TLB]],
+    // A context of 8 and 120 bytes; the section ends within it, and what is announced behind it with it.
+    ["a context that leads behind the section", hex(CONTEXT("64")), []],
+    ["and less than its own head", hex(CONTEXT("27")), SHORT(39)],
   ])("%s", (_, body, lines) => {
     expect(linuxAftermath(block("recoverable", armProcessor, body), { architecture: "arm64" })).toEqual(lines);
   });
