@@ -144,3 +144,19 @@ describe("encode names what is wrong", () => {
     expect((await apei(["encode", "-"], "{")).err).toMatch(/-: is not JSON/);
   });
 });
+
+describe("options that make no sense together", () => {
+  test.each([
+    [["--ndjson", "--section", "platformMemory"], "--section makes no sense with --format ndjson"],
+    [["--format", "csv", "--as", "cper"], "--as makes no sense with --format csv"],
+    [["--jobs", "2"], "--jobs makes sense only with --format ndjson, csv, parquet"],
+    [["--where", "severity=fatal"], "--where makes sense only with --format ndjson, csv, parquet"],
+    [["--ndjson", "--jobs", "0"], "--jobs: 0 is no number of threads from 1 to 256"],
+    [["--ndjson", "--from", "-1"], '--from: "-1" is no offset'],
+  ])("%j are refused", async (words, message) => {
+    const { exit, err, out } = await apei(["decode", "-", ...words]);
+    expect(err).toContain(message);
+    expect(exit).toBe(2);
+    expect(out).toBe("");
+  });
+});

@@ -140,9 +140,14 @@ export const command: Command = {
   handler: async (args, io) => {
     const files = args["files"] as string[];
     const format = formatOf(args);
-    if ((BULK as readonly string[]).includes(format)) return inBulk(format as Bulk, files, args, io);
-    for (const name of ["select", "where", "strict", "from", "out"])
-      if (args[name] !== undefined) throw new UsageError(`--${name} makes sense only with --format ${BULK.join(", ")}`);
+    if ((BULK as readonly string[]).includes(format)) {
+      for (const name of ["as", "section", "dimm"])
+        if (args[name] !== undefined) throw new UsageError(`--${name} makes no sense with --format ${format}, which reads records`);
+      return inBulk(format as Bulk, files, args, io);
+    }
+    for (const name of ["select", "where", "strict", "from", "out", "jobs"])
+      if (args[name] !== undefined && !(name === "jobs" && args[name] === 1))
+        throw new UsageError(`--${name} makes sense only with --format ${BULK.join(", ")}`);
     if (args["dimm"] !== undefined && format !== "linux") throw new UsageError("--dimm makes sense only with --format linux");
     const documents = documentsOf(await registryWith((args["sections"] as string[] | undefined) ?? [], io));
     const view = await VIEWS[format]?.();
