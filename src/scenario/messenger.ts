@@ -19,6 +19,8 @@ export interface Notice {
   /** The thread that answers it; default: the vCPU's own. */
   readonly thread?: string | undefined;
 }
+/** Whatever notifies the error device: its driver looks at all sources of these kinds. */
+const TOGETHER: ReadonlySet<NotificationName> = new Set(["sci", "gpioSignal", "gsiv"]);
 const PLAIN_NOTICE: Notice = { vcpu: 0, notification: undefined, faultAddress: undefined };
 
 /** Brings notifications to the guest and keeps what has to wait. */
@@ -133,8 +135,16 @@ export class Messenger {
     });
     if (handling.records === 0 && !stage.kernel.devices.some(({ id }) => id === source))
       stage.say("guest", undefined, "unread", `source ${source}: no driver is bound, so nobody reads the record`, { bad: true });
+    else if (handling.records === 0 && !stage.kernel.panicked && this.#isOverheard(source, type))
+      stage.say("guest", undefined, "unread", `source ${source}: nobody looks at it for this notification: the record lies unread`, { bad: true });
     processor.returnFromException();
     this.#finishLater(handling);
+  }
+
+  /** Whether a source is bound to another notification than the one that came. */
+  #isOverheard(source: number, type: NotificationName): boolean {
+    const own = this.#stage.kernel.devices.find(({ id }) => id === source)?.notification;
+    return own !== undefined && own !== type && !(TOGETHER.has(own) && TOGETHER.has(type)) && this.#stage.device.isUnread(source);
   }
 
   /** The guest's interrupt handler asks the event device what happened, and AML notifies the error device. */

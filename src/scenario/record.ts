@@ -3,6 +3,7 @@ import { buildErrorStatusBlock, type ErrorDataEntryInput } from "../acpi/status-
 import { sectionTypes } from "../cper/registry.ts";
 import { memoryRecord } from "../host/memory-record.ts";
 import { completed, EncodeError, encodeSectionBody, fromJson, hexToBytes, type SectionType, UsageError } from "../layout/index.ts";
+import { meant } from "./meant.ts";
 import type { RecordContent, Scenario, SectionContent } from "./schema.ts";
 
 /**
@@ -24,7 +25,13 @@ export function recordOf(content: RecordContent, path = "record"): Uint8Array | 
 /** The type a section names, and the value of its body. @throws UsageError, EncodeError naming the member that is wrong. */
 export function sectionOf({ kind, body }: Pick<SectionContent, "kind" | "body">, path: string): { readonly type: SectionType; readonly body: object } {
   const type = sectionTypes.byName(kind);
-  if (!type) throw new UsageError(`${path}.kind: there is no section type ${kind}`);
+  if (!type) {
+    const name = meant(
+      kind,
+      [...sectionTypes].map((other) => other.name),
+    );
+    throw new UsageError(`${path}.kind: there is no section type ${kind}${name === undefined ? "" : `; did you mean ${name}?`}`);
+  }
   try {
     const value = fromJson(type.layout as never, body) as object;
     // What does not fit its field is found when it is written.

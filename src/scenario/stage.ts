@@ -18,7 +18,7 @@ import { HostKernel } from "./host-kernel.ts";
 import { policyOf } from "./machine.ts";
 import type { Outside } from "./outside.ts";
 import { kvmMachine, Processor } from "./processor.ts";
-import type { GuestChoice, Scenario } from "./schema.ts";
+import type { GuestChoice, Scenario, VcpuState } from "./schema.ts";
 import { type BroughtUp, buildMachine } from "./start.ts";
 import { type RunningSystem, systemOf } from "./system.ts";
 import { type Lane, Timeline, type TimelineEntry } from "./timeline.ts";
@@ -80,7 +80,7 @@ export class Stage {
     const kvm = kvmMachine(machine.kvm);
     const late = machine.kvm?.enabled === "afterVcpus";
     const misuses = late || machine.kvm?.enabled === "never" ? [] : [...kvm.enable()];
-    const vcpus = machine.vcpus ?? [];
+    const vcpus: readonly VcpuState[] = typeof machine.vcpus === "number" ? Array.from({ length: machine.vcpus }, () => ({})) : (machine.vcpus ?? []);
     this.vcpus = (vcpus.length > 0 ? vcpus : [{}]).map((state) => new Processor(kvm.machine, state, this.physical ? "EL1" : scenario.guest?.level));
     if (late) misuses.push(...kvm.enable());
     for (const misuse of misuses) this.say("monitor", undefined, "misuse", `programming error: ${misuse}`, { bad: true });

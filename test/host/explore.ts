@@ -18,7 +18,7 @@ class Pause extends Error {}
 export class SmallMemory implements GuestMemory {
   readonly windows: readonly (readonly [start: bigint, length: number])[];
   readonly bytes: Uint8Array;
-  constructor(windows: SmallMemory["windows"], bytes = new Uint8Array(windows.reduce((sum, [, length]) => sum + length, 0))) {
+  constructor(windows: SmallMemory["windows"], bytes: Uint8Array = new Uint8Array(windows.reduce((sum, [, length]) => sum + length, 0))) {
     this.windows = windows;
     this.bytes = bytes;
   }

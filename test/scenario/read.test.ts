@@ -30,6 +30,8 @@ describe("what a scenario says wrongly is named", () => {
       "8 is none of polled, externalInterrupt, localInterrupt, sci, nmi, cmci, mce, gpioSignal, sea, sei, gsiv, sdei; did you mean sea?",
     ],
     [scenario({ monitor: "qemu-10.1" }), "did you mean qemu-10.2?"],
+    [scenario({ machine: { architecture: "aarch64" } }), "did you mean arm64?"],
+    [scenario({ machine: { vcpus: 0 } }), "machine.vcpus: must be >= 1"],
     [scenario({ machine: { cpus: [] } }), "machine.cpus: there is no such member here; did you mean vcpus?"],
     [scenario({ events: [{ at: 1, esb: { core: 1 } }] }), "events[0].esb.core: there is no such member here; there are vcpu"],
     [scenario({ monitor: { recording: { unacknowledged: { action: "queue" } } } }), "monitor.recording.unacknowledged.limit: missing"],
@@ -56,6 +58,17 @@ describe("what a scenario says wrongly is named", () => {
     expect(many).toHaveLength(9);
     expect(many).toContain("and 4 more");
   });
+  test("vCPUs may be counted", () => {
+    const touch = (vcpu: number) => ({ at: 1, sigbus: { code: "actionRequired" as const, physicalAddress: "0x48a2d000", vcpu } });
+    expect(runScenario({ name: "x", machine: { vcpus: 3 }, events: [touch(2)] }).isolatedPages).toEqual([0x48a2dn]);
+    expect(() => runScenario({ name: "x", machine: { vcpus: 3 }, events: [touch(3)] })).toThrow("there is no vCPU 3");
+  });
+  test("a record that nobody looks at for its notification is said to lie unread", () => {
+    const record = { notification: "sci" as const, memory: { severity: "corrected" as const } };
+    const { timeline, unread } = runScenario({ name: "x", monitor: "kvmtool-like", events: [{ at: 1, record }] });
+    expect(timeline.at(-1)).toMatchObject({ bad: true, text: "source 0: nobody looks at it for this notification: the record lies unread" });
+    expect(unread).toEqual([0]);
+  });
   test("a monitor with changes and without a preset starts from the usual one", async () => {
     const given = await readScenario(
       scenario({ monitor: { actionOptional: "gpioSignal" }, events: [{ at: 1, sigbus: { code: "actionOptional", physicalAddress: "0x48a2d000" } }] }),
@@ -80,6 +93,11 @@ describe("what a scenario says wrongly is named", () => {
       "a number that does not fit",
       { events: [{ at: 1, record: { sections: [{ kind: "pcie", body: { deviceId: { vendorId: "0x123456" } } }] } }] },
       "events[0].record.sections[0].body.deviceId.vendorId: 1193046 does not fit in 2 bytes",
+    ],
+    [
+      "a section that is nearly known",
+      { events: [{ at: 1, record: { sections: [{ kind: "Platform memory", body: {} }] } }] },
+      "record.sections[0].kind: there is no section type Platform memory; did you mean platformMemory?",
     ],
     [
       "a section that is not known",

@@ -50,7 +50,8 @@ export interface MachineChoice {
   readonly sources?: readonly SourceChoice[];
   /** Where files land, by name; the rest is placed by the firmware. */
   readonly place?: Readonly<Record<string, Number64>>;
-  readonly vcpus?: readonly VcpuState[];
+  /** How they start, or how many there are. */
+  readonly vcpus?: number | readonly VcpuState[];
   /** arm64 only: what the host kernel offers. */
   readonly kvm?: KvmChoice;
   /** arm64 only: what firmware at EL3 does when it can tell nobody. */
@@ -67,6 +68,8 @@ export interface MachineChoice {
 
 // ---- the same as JSON Schema ----
 
+/** More than any timeline is read for. */
+const MOST_VCPUS = 512;
 export const vcpuFields = {
   level: oneOf("Exception level it runs at", ["EL0", "EL1", "EL2"]),
   interruptsMasked: boolean("Interrupts wait"),
@@ -101,7 +104,13 @@ export const machine = object("The virtual machine", {
   firmware: oneOf("Which firmware links the tables", ["generic", "seabios", "ovmf", "aavmf"]),
   sources: { type: "array", items: source, description: "Error sources; default: those of the preset" },
   place: { type: "object", additionalProperties: number64("Address"), description: "Where files land, by name" },
-  vcpus: { type: "array", items: object("A vCPU", vcpuFields), description: "vCPUs and how they start" },
+  vcpus: {
+    description: "vCPUs and how they start, or how many there are; default 1",
+    anyOf: [
+      { type: "integer", minimum: 1, maximum: MOST_VCPUS },
+      { type: "array", items: object("A vCPU", vcpuFields) },
+    ],
+  },
   kvm,
   lastResort,
   injection: boolean("Whether it has an EINJ, through which the guest can inject memory errors"),
