@@ -38,7 +38,7 @@ export interface LinuxOrder {
   /** Linux 7.2 on arm64: taking the mapping of the header away ends with DSB ISH, and so does that of the block. */
   readonly afterHeader: boolean;
   readonly afterBlock: boolean;
-  /** Sources that notify by SEA, SDEI or NMI: whether anything is pending is looked up with readl(), which acquires. */
+  /** Sources that notify by SEA or NMI: whether anything is pending is looked up with readl(), which acquires. */
   readonly statusFirst?: boolean;
 }
 /**
@@ -224,7 +224,7 @@ export const LOAD_ORDERS: readonly {
     errors: [1, 0],
   },
   {
-    guest: "Linux's order for SEA, SDEI and NMI: `readl()` of the status before everything else",
+    guest: "Linux's order for SEA and NMI: `readl()` of the status before everything else",
     looks: "at any time",
     setup: { take: order({ statusFirst: true }) },
     finds: "nothing",
@@ -277,8 +277,8 @@ export const memoryOrderDocument = (): string =>
     "status late. A guest that finds a new status with an old length cuts the record short, or throws it away as malformed, clears and acknowledges it.",
     "",
     "That takes a look at the very moment the record is stored. An interrupt that is raised after the record orders the loads behind it, so a source that is",
-    "looked at only for its own interrupt is safe. SCI, GPIO signal and GSIV sources are all looked at for any one's interrupt, and polled ones when their time",
-    "has come: these are not. For SEA, SDEI and NMI sources the kernel first asks with `readl()`, which is an acquire, whether the status of any is set: that",
+    "looked at only for its own interrupt or software delegated exception is safe. SCI, GPIO signal and GSIV sources are all looked at for any one's interrupt, and polled ones when their time",
+    "has come: these are not. For SEA and NMI sources the kernel first asks with `readl()`, which is an acquire, whether the status of any is set: that",
     "orders the loads of the source whose status was seen, which with a single source is the one that matters. A host can make up for the guest: it makes all",
     "vCPUs leave the guest after the body and before the status, so that loads done early are done again.",
     "",

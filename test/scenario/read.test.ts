@@ -286,7 +286,7 @@ test("any events on any machine: a run ends, or names what cannot be", () => {
         { id: 3, notification: "sei", version: 1 },
       ]),
     ),
-    vcpus: fc.constantFrom([], [{}, { level: "EL1", routing: { ea: true, amo: true } }]),
+    vcpus: fc.constantFrom(2, [], [{}, { level: "EL1", routing: { ea: true, amo: true } }]),
     injection: some(flag),
     errorStore: some(fc.constant(65536)),
     bootErrors: some(fc.constant({ length: 512 })),
@@ -294,7 +294,15 @@ test("any events on any machine: a run ends, or names what cannot be", () => {
   const scenario = fc.record({
     name: fc.constant("x"),
     machine,
-    monitor: some(fc.constantFrom("qemu-7.2", "qemu-10.2", "kvmtool-like")),
+    guest: some(
+      fc.record({
+        system: some(fc.constantFrom("linux", "freebsd", "thorough", { preset: "freebsd", survives: ["corrected"], notifications: ["sea", "sei"] })),
+        level: some(fc.constantFrom("EL1", "EL2")),
+        iesb: some(flag),
+        memoryFailure: some(flag),
+      }),
+    ),
+    monitor: some(fc.constantFrom("qemu-7.2", "qemu-10.2", "kvmtool-like", { actionOptional: "gsiv" })),
     events: fc.array(event, { maxLength: 8 }).map((events) => events.map((body, i) => ({ at: i, ...body }))),
     until: fc.constant(100),
   });
