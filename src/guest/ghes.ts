@@ -207,11 +207,7 @@ export function headerComplaint(header: Uint8Array, most: number): string | unde
 
 /** Why the driver drops a block; undefined when it takes it for a record. @param most bytes it takes. */
 export function blockComplaint(block: Uint8Array, most: number): string | undefined {
-  const complaint = headerComplaint(block, most);
-  if (complaint !== undefined) return complaint;
-  // An end that wraps around may lie before that of the data.
-  const isWhole = HEADER + u32(block, DATA_LENGTH) <= blockTotal(block) && walkEntries(block) !== undefined;
-  return isWhole ? undefined : complaintOf("Failed to read error status block!");
+  return headerComplaint(block, most) ?? (walkEntries(block) ? undefined : complaintOf("Failed to read error status block!"));
 }
 
 /** Where each data entry of a block starts, and how long its header is; undefined when they do not end exactly with the data. */

@@ -160,8 +160,7 @@ export class RecordFollower {
       locate: found?.locate ?? (() => ({ message: "the firmware has written no address back" })),
       policy: policy.recording,
       report: ({ kind, text, source, block, address: at }) => {
-        if (kind === "written" && block && at !== undefined)
-          this.#written = { block, copied: this.#asRead(block, at, this.#blockLength(source) ?? block.length) };
+        if (kind === "written" && block && at !== undefined) this.#written = { block, copied: this.#asRead(source, block, at) };
         say("monitor", kind === "written" ? "memory" : undefined, kind, text, kind === "refused" || kind === "dropped");
       },
     });
@@ -295,8 +294,9 @@ export class RecordFollower {
   async #pace(block: Uint8Array): Promise<void> {
     // What a block leaves out was in another: nobody knows beforehand whether it is the same then.
     const whole = block.length >= ErrorStatusBlockHeader.size && blockTotal(block) <= block.length;
+    const own = String(whole ? block.subarray(0, blockTotal(block)) : block);
     const ofClass = this.#seenBefore.filter((before) => before.mild === isMild(block));
-    const same = this.#seenBefore.findLast(({ bytes }) => !whole || bytes === String(block));
+    const same = this.#seenBefore.findLast(({ bytes }) => !whole || bytes === own);
     const until = Math.max(
       (ofClass.at(-RATE.reports)?.at ?? Number.NEGATIVE_INFINITY) + RATE.milliseconds,
       (same?.at ?? Number.NEGATIVE_INFINITY) + SAME_AGAIN,
@@ -345,11 +345,18 @@ export class RecordFollower {
     return sourcesFor(this.#options.scenario.machine, this.#options.policy).find(({ id }) => id === source)?.blockLength;
   }
   /** As many bytes as a block says it has and its source has room for; its status the guest may have cleared already. */
-  #asRead(block: Uint8Array, address: bigint, room: number): Uint8Array {
+  #asRead(source: number, block: Uint8Array, address: bigint): Uint8Array {
+    const { size } = ErrorStatusBlockHeader;
     // What is shorter than a header is read with what lies behind it.
-    const header = block.length < ErrorStatusBlockHeader.size ? this.#overlaid(block, address, ErrorStatusBlockHeader.size) : block;
-    const length = Math.min(blockTotal(header), room);
-    return length <= header.length ? header : this.#overlaid(block, address, length);
+    const header = block.length < size ? this.#overlaid(block, address, size) : block;
+    const total = blockTotal(header);
+    if (total < size) return header;
+    const length = Math.min(total, this.#blockLength(source) ?? block.length);
+    if (length > header.length) return this.#overlaid(block, address, length);
+    // An end that wraps around may lie before that of the data: the rest is what the driver's copy held before.
+    const end = Math.min(header.length, size + decode(ErrorStatusBlockHeader, header).dataLength);
+    const rest = this.#copies.get(source)?.subarray(length, end) ?? NOTHING;
+    return concatBytes([header.subarray(0, length), rest, new Uint8Array(Math.max(0, end - length - rest.length))]);
   }
   #overlaid(block: Uint8Array, address: bigint, length: number): Uint8Array {
     const bytes = inMemory(() => this.#machine.memory.read(address, length)) ?? new Uint8Array(length);

@@ -67,7 +67,6 @@ describe("a block", () => {
     ["with data that is no entry", { 12: 63 }, HEADER, INVALID],
     ["with raw data inside the entries", { 4: 163, 8: 1 }, HEADER, INVALID],
     ["with raw data whose end wraps around", { 4: 0xffffffff, 8: 1 }, SHORT, undefined],
-    ["with raw data whose end wraps around into the entries", { 4: 0xffffffff, 8: 0x34 }, ENTRIES, undefined],
     ["with raw data whose end wraps around further", { 4: 0xfffffff0, 8: 0x20 }, SHORT, undefined],
     ["whose entry is too long", { 44: 81 }, ENTRIES, INVALID],
     ["whose entry is too short", { 44: 79 }, ENTRIES, INVALID],
@@ -82,6 +81,16 @@ describe("a block", () => {
     new DataView(bytes.buffer).setUint32(8, 40, true);
     expect(linuxReport(bytes)).toEqual([HEADER]);
     expect(linuxAftermath(bytes)).toEqual([]);
+  });
+  test("that is refused has no consequences either", () => {
+    const recoverable = buildErrorStatusBlock("recoverable", [
+      { header: { errorSeverity: "recoverable" }, type: pcie, body: { deviceId: { primaryBus: 0x7f }, aer: {} } },
+    ]);
+    expect(linuxAftermath(recoverable)).toHaveLength(1);
+    new DataView(recoverable.buffer).setUint32(4, 1, true);
+    new DataView(recoverable.buffer).setUint32(8, 4, true);
+    expect(linuxReport(recoverable)).toEqual([SHORT]);
+    expect(linuxAftermath(recoverable)).toEqual([]);
   });
   test("with registers that lead behind it: rows of which nobody knows what they hold are left open", () => {
     const body = hex`

@@ -12,7 +12,7 @@ import { CXL_AGENT_TYPE, CxlProtocol, CxlRasCapability, cxlProtocol } from "../.
 import { PlatformMemory, platformMemory } from "../../cper/sections/memory.ts";
 import { PcieError, pcie } from "../../cper/sections/pcie.ts";
 import { PcieAer } from "../../cper/sections/pcie-capability.ts";
-import { blockTotal, walkEntries } from "../ghes.ts";
+import { blockComplaint, walkEntries } from "../ghes.ts";
 import { type AerSeverity, aerLines, RECOVERY_OOPS } from "./aer.ts";
 import { type MachineCheckTaker, memoryMachineCheck } from "./machine-check.ts";
 import { digits } from "./printer.ts";
@@ -58,9 +58,8 @@ export function unhandledProcessorError(type: number): string {
  */
 export function linuxAftermath(block: Uint8Array, options: AftermathOptions = {}): string[] {
   const header = new View(new Memory(block), ErrorStatusBlockHeader, 0);
-  if (block.length < ErrorStatusBlockHeader.size || header.number("blockStatus") === 0 || blockTotal(block) > block.length) return [];
-  const entries = walkEntries(block);
-  if (!entries) return [];
+  if (block.length < ErrorStatusBlockHeader.size || header.number("blockStatus") === 0 || blockComplaint(block, block.length) !== undefined) return [];
+  const entries = walkEntries(block) ?? [];
   const severity = header.number("errorSeverity");
   if (severity === fatal || severity > LEAST_SEVERITY) return [];
   const made = new Aftermath(severity, options);
