@@ -5,6 +5,7 @@
 import { canAlwaysTell, type Delivery, decideDelivery, judgeFirmware, type Situation } from "../arm64/delivery.ts";
 import { enterException, type Injection, type Level, type TargetLevel } from "../arm64/exception-entry.ts";
 import { buildEsr, decodeEsr, disrFromEsr, type Esr, encodeEsr, esrFromDisr, esrProblems, serrorVerdict } from "../arm64/syndrome.ts";
+import { type OperatingSystem, SYSTEMS } from "../guest/operating-system.ts";
 import { hexNumber, UsageError } from "../layout/index.ts";
 import type { HostNotification } from "./host-kernel.ts";
 import type { Hypervisor } from "./hypervisor.ts";
@@ -62,7 +63,7 @@ export class Exceptions {
       throw new UsageError(`event at ${stage.agenda.now} ms: processorError: of a guest with a hypervisor level of its own only what KVM gives it is modelled`);
     checkSyndrome(error, stage);
     const situation = this.#situation(processor, error);
-    if (situation.synchronized === "iesb" && !stage.system.iesb && this.#laneOf(situation.interrupted === "EL0" ? "EL1" : situation.interrupted) === "guest")
+    if (situation.synchronized === "iesb" && !situation.osUsesIesb)
       throw new UsageError(`event at ${stage.agenda.now} ms: ${stage.system.name} does not set SCTLR_ELx.IESB: nothing synchronises errors when it is entered`);
     const decision = decideDelivery(situation);
     if (decision.impossible !== undefined) throw new UsageError(`event at ${stage.agenda.now} ms: ${decision.impossible}`);
@@ -101,7 +102,7 @@ export class Exceptions {
       // Taking an interrupt masks SErrors; EL0 takes none.
       masked: state.serrorMasked === true || (error.enteredFrom !== undefined && state.level !== undefined && state.level !== "EL0"),
       synchronized: error.synchronizedBy ?? "no",
-      osUsesIesb: this.#stage.system.iesb,
+      osUsesIesb: this.#systemAt(state.level ?? "EL0", tge).iesb,
       ...{ ea, amo, tge, tea, vhe },
       ...(hasEl2 !== undefined && { hasEl2 }),
       ...(hasEl3 !== undefined && { hasEl3 }),
@@ -228,7 +229,7 @@ export class Exceptions {
           `DISR_EL1 = ${hexNumber(disr)}: A and the syndrome; execution goes on at ${article(returnsTo)}`,
           { data: { DISR_EL1: hexNumber(disr) } },
         );
-        if (takenBy === "EL3" && situation.synchronized === "iesb") stage.say(firmware, undefined, "consequence", this.#canTell().reason);
+        if (takenBy === "EL3" && situation.synchronized === "iesb") stage.say(firmware, undefined, "consequence", this.#canTell(situation).reason);
         this.#readDisr(vcpu, readerOf(situation, at), disr);
         break;
       }
@@ -246,19 +247,24 @@ export class Exceptions {
         }
         break;
       case "lastResort":
-        this.#lastResort(vcpu, error, decision, source);
+        this.#lastResort(vcpu, error, situation, decision, source);
     }
   }
 
+  /** Whose kernel runs at a level, or under a program: that of the scenario's guest, or the Linux of the host. */
+  #systemAt(level: "EL0" | "EL1" | "EL2", tge: boolean): OperatingSystem {
+    const kernel = level === "EL0" ? (tge ? "EL2" : "EL1") : level;
+    return this.#laneOf(kernel) === "guest" ? this.#stage.system : SYSTEMS.linux;
+  }
   /** Whether firmware can always tell the kernel of an SError. */
-  #canTell() {
-    const { name, iesb } = this.#stage.system;
+  #canTell({ interrupted, tge }: Situation) {
+    const { name, iesb } = this.#systemAt(interrupted, tge);
     return canAlwaysTell({ name, iesbAtEveryChange: iesb });
   }
 
-  #lastResort(vcpu: number, error: ProcessorErrorEvent, decision: Delivery, source: number | undefined): void {
+  #lastResort(vcpu: number, error: ProcessorErrorEvent, situation: Situation, decision: Delivery, source: number | undefined): void {
     const stage = this.#stage;
-    const verdict = this.#canTell();
+    const verdict = this.#canTell(situation);
     if (!verdict.always) stage.say(this.#firmware, undefined, "consequence", verdict.reason, { bad: true });
     switch (decision.lastResort) {
       case "reboot":

@@ -65,6 +65,22 @@ test("an error that needs no SError: an interrupt tells the host, which reads an
   expect(texts(result, "kernel", "acknowledged")).toHaveLength(1);
 });
 
+test("whether errors are synchronised at EL2 is up to the host, not to the guest", () => {
+  const reasons = (level: "EL1" | "EL2") => {
+    const routing = level === "EL2" ? FIRST : { ea: true };
+    const vcpu: VcpuState = { level, serrorMasked: true, routing };
+    const { timeline } = runScenario({
+      name: "x",
+      guest: { iesb: false },
+      machine: { vcpus: [vcpu] },
+      events: [{ at: 1, processorError: { exception: "serror" } }],
+    });
+    return timeline.map(({ text }) => text).find((text) => text.includes("IESB at every change of level"));
+  };
+  expect(reasons("EL2")).toContain("with IESB");
+  expect(reasons("EL1")).toContain("without IESB");
+});
+
 describe("a hypervisor on a physical machine", () => {
   const physical = (routing: object, error: Partial<NonNullable<Moment["processorError"]>>) =>
     runScenario({
