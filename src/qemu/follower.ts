@@ -76,7 +76,7 @@ export interface Followed {
 const RATE = { reports: 2, milliseconds: 5_500 } as const;
 const SAME_AGAIN = 10_800;
 /** Milliseconds within which a report is printed after the acknowledgement, and what may follow it. */
-const REPORT = 3_000;
+const REPORT = 15_000;
 const SETTLE = 300;
 /** Records of one burst that are followed. */
 export const MOST_FOLLOWED = 5;
