@@ -81,61 +81,61 @@ const ANNOUNCED: ReadonlySet<string> = new Set(["Generic Address Structure", "Ha
 type Values = Record<string, unknown>;
 
 class Lines {
-  readonly out: string[] = [];
   at = 0;
 
-  push(label: string, value: string, size?: number): void {
+  line(label: string, value: string, size?: number): string {
     const where =
       size === undefined
         ? " ".repeat(17)
         : `[${this.at.toString(16).toUpperCase().padStart(3, "0")}h ${`${this.at}`.padStart(4, "0")} ${`${size}`.padStart(3)}]`;
-    this.out.push(`${where} ${label.padStart(28)} : ${value}`);
+    return `${where} ${label.padStart(28)} : ${value}`;
   }
 
-  fields(owner: Root, value: Values): void {
-    for (const [name, node] of Object.entries(owner.fields) as [string, Node][]) this.field(owner, name, node, value[name]);
+  *fields(owner: Root, value: Values): Generator<string> {
+    for (const [name, node] of Object.entries(owner.fields) as [string, Node][]) yield* this.field(owner, name, node, value[name]);
   }
 
-  field(owner: Root, name: string, node: Node, value: unknown): void {
+  *field(owner: Root, name: string, node: Node, value: unknown): Generator<string> {
     const label = labelOf(owner, name);
     if (node.kind === "window") {
-      this.field(owner, name, node.item, value);
+      yield* this.field(owner, name, node.item, value);
       return;
     }
     if (node.kind === "list") {
       const items = (value as Values[] | undefined) ?? [];
       for (const [i, item] of items.entries()) {
         const layout = node.item.kind === "variant" ? variantOf(node.item, item) : node.item;
-        if (isAddressList(layout)) this.leaf(`ACPI Table Address ${`${i}`.padStart(3)}`, layout.fields["address"]!, item["address"]);
+        if (isAddressList(layout)) yield this.leaf(`ACPI Table Address ${`${i}`.padStart(3)}`, layout.fields["address"]!, item["address"]);
         else {
-          this.out.push("");
-          this.fields(layout, item);
+          yield "";
+          yield* this.fields(layout, item);
         }
       }
       return;
     }
     if (node.kind === "struct") {
       if (ANNOUNCED.has(node.name)) {
-        this.out.push("");
-        this.push(label, `[${node.name}]`, node.size);
+        yield "";
+        yield this.line(label, `[${node.name}]`, node.size);
       }
-      this.fields(node, value as Values);
-      if (ANNOUNCED.has(node.name)) this.out.push("");
+      yield* this.fields(node, value as Values);
+      if (ANNOUNCED.has(node.name)) yield "";
       return;
     }
     const decoded = node.kind === "bits" && node.size === 1 && name === "flags";
-    this.leaf(decoded ? "Flags (decoded below)" : label, node, value);
+    yield this.leaf(decoded ? "Flags (decoded below)" : label, node, value);
     if (decoded)
       for (const [bit, member] of Object.entries((node as BitsNode).members)) {
         const [, width] = bitRange(member);
-        this.push(labelOf(owner, bit), `${(value as Values)[bit] === true ? 1 : 0}`.padStart(Math.ceil(width / 4), "0"));
+        yield this.line(labelOf(owner, bit), `${(value as Values)[bit] === true ? 1 : 0}`.padStart(Math.ceil(width / 4), "0"));
       }
   }
 
-  leaf(label: string, node: Node, value: unknown): void {
+  leaf(label: string, node: Node, value: unknown): string {
     if (!isFixed(node)) throw new EncodeError(label, `iasl has no line for a ${node.kind}`);
-    this.push(label, shown(label, node, value), node.size);
+    const line = this.line(label, shown(label, node, value), node.size);
     this.at += node.size;
+    return line;
   }
 }
 
@@ -161,7 +161,10 @@ export const ASL_TABLES: readonly string[] = Object.keys(LAYOUTS);
  * @throws EncodeError for tables or values that iasl's source cannot express: unknown signatures and source
  * types, bytes after the last whole entry, set reserved bits.
  */
-export function aslSource(table: Uint8Array): string {
+export const aslSource = (table: Uint8Array): string => [...aslLines(table), ""].join("\n");
+
+/** The same line by line. @throws EncodeError before the first line or, for a value, at its own. */
+export function* aslLines(table: Uint8Array): Generator<string> {
   const signature = table.length >= TableHeader.size ? decode(TableHeader, table).signature : "";
   const layout = LAYOUTS[signature];
   if (!layout) throw new EncodeError("header.signature", `${JSON.stringify(signature)} is none of ${ASL_TABLES.join(", ")}`);
@@ -177,7 +180,9 @@ export function aslSource(table: Uint8Array): string {
       throw new EncodeError(span.path, `iasl insists on zero in the reserved bits at ${hexNumber(span.offset)}`);
   }
   if (Object.hasOwn(value, "trailing")) throw new EncodeError("header.length", "the table is cut short");
-  const lines = new Lines();
-  lines.fields(layout, value);
-  return `${lines.out.join("\n").replace(/\n{3,}/g, "\n\n")}\n`;
+  let last = "";
+  for (const line of new Lines().fields(layout, value)) {
+    if (line !== "" || last !== "") yield line;
+    last = line;
+  }
 }

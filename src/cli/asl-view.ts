@@ -1,9 +1,9 @@
 /** `decode --format asl`: the tables in a document as source for iasl. */
-import { aslSource } from "../acpi/asl.ts";
+import { aslLines } from "../acpi/asl.ts";
 import type { Content } from "../input/content.ts";
 import { leavesOf } from "../input/leaves.ts";
 
 /** The lines of `decode --format asl`. @throws EncodeError for what iasl cannot compile to the same bytes */
 export function* aslView(content: Content): Generator<string> {
-  for (const { format, value } of leavesOf(content)) yield aslSource(format.encode(value)).replace(/\n$/, "");
+  for (const { format, value } of leavesOf(content)) yield* aslLines(format.encode(value));
 }
