@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { debianGuest } from "../../src/qemu/debian-guest.ts";
 import { debianMachine } from "../../src/qemu/debian-machine.ts";
 import { checkedRelease } from "../../src/qemu/debian-packages.ts";
+import { apei } from "../support/cli.ts";
 
 let work: string;
 let path: string | undefined;
@@ -106,6 +107,14 @@ describe("a guest of another release", () => {
   test("has a name that is one", () => {
     expect(checkedRelease("trixie")).toBe("trixie");
     for (const name of ["", "../x", "Sid", "a b", "-x"]) expect(() => checkedRelease(name)).toThrow("is no name of a Debian release");
+  });
+});
+
+test("only fetch renews", async () => {
+  expect(await apei(["qemu", "run", "scenario.json", "--refresh"])).toMatchObject({
+    exit: 2,
+    out: "",
+    err: "apei: --refresh: run uses what is there, fetch renews it\n",
   });
 });
 
