@@ -19,6 +19,8 @@ export interface BulkOptions extends ThreadOptions {
   readonly out?: string | undefined;
 }
 
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`;
+
 /** Milliseconds between lines of progress. */
 const PROGRESS = 1000;
 
@@ -149,6 +151,6 @@ export async function decodeBulk(files: readonly string[], options: BulkOptions,
   }
   const { total } = writer;
   const skipped = total.records - total.kept;
-  io.stderr.write(`${total.records} records${skipped > 0 ? `, ${skipped} of them filtered out` : ""}, ${total.problems} problems\n`);
+  io.stderr.write(`${counted(total.records, "record")}${skipped > 0 ? `, ${skipped} of them filtered out` : ""}, ${counted(total.problems, "problem")}\n`);
   return total.problems > 0 ? EXIT.findings : EXIT.fine;
 }

@@ -42,7 +42,7 @@ describeShared("decode --ndjson", () => {
 
   test("gives the lines in order, whatever the number of threads, and encodes back", async () => {
     const one = apei(["decode", "--ndjson", input]);
-    expect(one.stderr.toString()).toMatch(/^\d+ records, 1 problems\n$/);
+    expect(one.stderr.toString()).toMatch(/^\d+ records, 1 problem\n$/);
     expect(one.status).toBe(1);
     expect((await threaded(2, bytes())).equals(one.stdout)).toBe(true);
     expect(apei(["decode", "--ndjson", "--jobs", "2", "-"], bytes()).stdout.equals(one.stdout)).toBe(true);
