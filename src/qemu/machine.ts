@@ -163,6 +163,11 @@ export class RealMachine {
   get running(): boolean {
     return this.#process.status === undefined;
   }
+  /** How it has ended, in words; undefined as long as it runs. */
+  get ending(): string | undefined {
+    const { status } = this.#process;
+    return status === undefined ? undefined : statusText(status);
+  }
 
   /** All the guest has printed so far, one character a byte. */
   get output(): string {

@@ -135,6 +135,9 @@ class RealRun {
     const panicked = PANICKED.test(console);
     const outcome = panicked ? "panicked" : this.#ended || !this.#machine.running ? "ended" : "running";
     const predictedOutcome = this.#deaths.some(({ why }) => why === "Panic") ? "panicked" : this.#ended ? "ended" : "running";
+    // A guest that panics or resets ends its machine, and QEMU with it, in peace.
+    const { ending } = this.#machine;
+    if (outcome === "ended" && ending !== undefined) this.#say("monitor", undefined, "ended", `QEMU has ended: ${ending}`, true);
     this.#compareTrouble(plainLines(console.slice(upTo)).filter(isTrouble));
     return {
       name: this.#scenario.name,

@@ -44,9 +44,9 @@ export const command: Command = {
       .option("qemu", { type: "string", describe: "another QEMU than the installed one" })
       .option("image", { type: "string", describe: "another image of the firmware than the installed one" })
       .option("kernel", { type: "string", describe: "kernel of your own guest; default: Debian's, fetched with apt into the cache folder" })
-      .option("initrd", { type: "string", implies: "kernel", describe: "root file system of your own guest" })
+      .option("initrd", { type: "string", describe: "root file system of your own guest" })
       .option("append", { type: "string", describe: "further words for the kernel's command line" })
-      .option("ready", { type: "string", implies: "kernel", describe: "pattern your guest prints when it has started; default: a login or shell prompt" })
+      .option("ready", { type: "string", describe: "pattern your guest prints when it has started; default: a login or shell prompt" })
       .options(Object.fromEntries(Object.entries(OUTSIDE_OPTIONS).map(([name, option]) => [name, { ...option, describe: `run: ${option.describe}` }])))
       .option("timeout", { type: "number", describe: `run: seconds the guest may take to start (default ${PATIENCE.boot / 1000})` })
       .option("log", { type: "string", describe: "run: write all the guest printed to this file" })
@@ -77,12 +77,20 @@ const progress = (io: Io) => (text: string) => {
   io.stderr.write(`apei: ${text}\n`);
 };
 
-const patienceOf = (args: Args): Patience => ({ ...PATIENCE, ...(args["timeout"] !== undefined && { boot: (args["timeout"] as number) * 1000 }) });
+function patienceOf(args: Args): Patience {
+  const seconds = args["timeout"] as number | undefined;
+  if (seconds === undefined) return PATIENCE;
+  if (!(seconds > 0 && seconds <= MOST_SECONDS)) throw new UsageError(`--timeout: wants seconds, more than 0 and at most ${MOST_SECONDS}`);
+  return { ...PATIENCE, boot: seconds * 1000 };
+}
+/** A day: longer than any guest takes to start, and short enough for a timer. */
+const MOST_SECONDS = 86_400;
 
 // ---- run ----
 
 async function run(args: Args, io: Io): Promise<number> {
   const file = needed(args, "input", "a scenario file");
+  const patience = patienceOf(args);
   const { scenario, outside } = await readScenarioFile(file, args, io);
   const platform = await placed(platformOf(scenario, args["firmware"] as RealFirmware | undefined).firmware, args, io);
   const guest = await guestOf(platform, args, io);
@@ -91,7 +99,7 @@ async function run(args: Args, io: Io): Promise<number> {
     guest,
     ...outside,
     cache: cacheFolder(io.env),
-    patience: patienceOf(args),
+    patience,
     progress: progress(io),
   });
   await keepStore(args, result.store);
@@ -130,6 +138,8 @@ const PROMPT = /(login: |[#$] )$/;
 
 async function guestOf(platform: Platform, args: Args, io: Io): Promise<SessionGuest> {
   const append = (args["append"] as string | undefined) ?? "";
+  const needless = args["kernel"] === undefined ? ["initrd", "ready"].find((name) => args[name] !== undefined) : undefined;
+  if (needless !== undefined) throw new UsageError(`--${needless} belongs to a guest of your own: name its kernel with --kernel`);
   if (args["kernel"] === undefined) return defaultGuest(await debianGuest(platform.architecture, io.env, progress(io), releaseOf(args)), append);
   const ready = args["ready"] as string | undefined;
   let pattern = PROMPT;
