@@ -8,7 +8,7 @@ import { type GuestEvent, GuestKernel, type KernelOptions } from "../../src/gues
 import { memoryRecord, qemuMemoryRecord } from "../../src/host/memory-record.ts";
 import { buildHandOff } from "../../src/loader/build.ts";
 import type { SourceDescription } from "../../src/loader/description.ts";
-import { describeShared, haveShared, shared, sharedNames, sharedText } from "../support/shared.ts";
+import { describeShared, shared, sharedNames, sharedText } from "../support/shared.ts";
 
 /** A booted guest with these sources; `put` stores a block where the host would, `state` reads what it left. */
 function guest(sources: readonly SourceDescription[] = [{ id: 0, notification: { type: "gsiv", vector: 41 } }], options: Partial<KernelOptions> = {}) {
@@ -249,7 +249,9 @@ describe("who is asked", () => {
 
 describeShared("what real arm64 kernels did with a record", () => {
   const FOLDER = "guest/oracle/report";
-  const rows = (haveShared ? sharedText(FOLDER, "manifest.tsv") : "").split("\n").map((line) => line.split("\t"));
+  const rows = sharedText(FOLDER, "manifest.tsv")
+    .split("\n")
+    .map((line) => line.split("\t"));
   const names = rows.filter(([, kernel, , path]) => kernel === "7.2" && path === "GHES").map(([name]) => name!);
   const others = new Set(sharedNames(FOLDER, (name) => name.endsWith(".other")));
   test.each(names)("%s", (name) => {
