@@ -96,7 +96,9 @@ const withScript = (files: Map<string, FwCfgFile>, edit: (script: LoaderScript) 
   files.set(FILE.script, { bytes: encodeScript(edit(parseScript(files.get(FILE.script)!.bytes))) });
 
 describeShared("spoilt scripts", () => {
-  const lines = sharedText("guest/logs", "25-corrupt-summary.txt").split("\n").filter((line) => line.trim() !== "");
+  const lines = sharedText("guest/logs", "25-corrupt-summary.txt")
+    .split("\n")
+    .filter((line) => line.trim() !== "");
   const runs = lines.map((line) => /^(\w+) (\S+): (booted|HANG); RSDP=(\d) HEST=(\d) .* wp=(\w+)$/.exec(line)!.slice(1));
 
   test("there are 39", () => {
