@@ -57,7 +57,15 @@ interface PciDevice {
 }
 
 /** The guest did not get where it was awaited. */
-export class GuestError extends UsageError {}
+export class GuestError extends UsageError {
+  /** All it had printed. */
+  readonly console: string;
+
+  constructor(message: string, console: string) {
+    super(message);
+    this.console = console;
+  }
+}
 
 /** Where a program is. @throws UsageError naming the packages. */
 export async function findProgram(program: string, packages: string): Promise<string> {
@@ -187,6 +195,7 @@ export class RealMachine {
         this.running ? `${what}: not seen within ${milliseconds / 1000} s` : `${what}: the machine has ended before (${statusText(this.#process.status ?? 0)})`,
         ...this.lastLines(),
       ].join("\n"),
+      this.output,
     );
   }
 

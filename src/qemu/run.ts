@@ -62,7 +62,7 @@ export async function runForReal(scenario: Scenario, options: StartOptions): Pro
     return await new RealRun(scenario, policy, started, options).go();
   } catch (error) {
     if (!(error instanceof ConnectionLost)) throw error;
-    throw new GuestError([error.message, ...started.machine.lastLines()].join("\n"));
+    throw new GuestError([error.message, ...started.machine.lastLines()].join("\n"), started.machine.output);
   } finally {
     await started.release();
   }

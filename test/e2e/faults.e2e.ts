@@ -49,8 +49,9 @@ const work = testFolder();
 describeOn("seabios")("with SeaBIOS", () => {
   test("a guest that is never ready: the last lines it printed, exit code 2", async () => {
     const { kernel } = guestOn("seabios");
+    const log = join(work, "never.log");
     const { exit, err } = await apei(
-      ["qemu", "run", sampleFile, "--firmware", "seabios", "--kernel", kernel, "--ready", "never printed", "--timeout", "20"],
+      ["qemu", "run", sampleFile, "--firmware", "seabios", "--kernel", kernel, "--ready", "never printed", "--timeout", "20", "--log", log],
       "",
       process.env as Record<string, string>,
     );
@@ -58,6 +59,7 @@ describeOn("seabios")("with SeaBIOS", () => {
     // Without a root file system the kernel panics, and the machine ends.
     expect(err).toContain("the guest's start: the machine has ended before");
     expect(err).toContain("Unable to mount root fs");
+    expect(readFileSync(log, "latin1")).toMatch(/Linux version [^]*Unable to mount root fs/);
   });
 
   test("a guest that takes too long", async () => {

@@ -8,6 +8,7 @@ import { debianGuest } from "../../qemu/debian-guest.ts";
 import { debianMachine } from "../../qemu/debian-machine.ts";
 import { cacheFolder, checkedRelease } from "../../qemu/debian-packages.ts";
 import { ConnectionLost } from "../../qemu/lines.ts";
+import { GuestError } from "../../qemu/machine.ts";
 import { PLATFORMS, type Place, type Platform, platformAt, type RealFirmware } from "../../qemu/platform.ts";
 import { QmpClient, QmpError } from "../../qemu/qmp.ts";
 import { realRunJson, realRunLines } from "../../qemu/report.ts";
@@ -101,13 +102,21 @@ async function run(args: Args, io: Io): Promise<number> {
     cache: cacheFolder(io.env),
     patience,
     progress: progress(io),
+  }).catch(async (error: unknown) => {
+    // Nobody needs it more than one whose guest did not get up.
+    if (error instanceof GuestError) await keepLog(args, error.console);
+    throw error;
   });
   await keepStore(args, result.store);
-  if (args["log"] !== undefined) await writeWhole(args["log"] as string, new Uint8Array(Buffer.from(result.console, "latin1")));
+  await keepLog(args, result.console);
   const colour = io.stdout.isTTY === true && !io.env["NO_COLOR"];
   io.stdout.write(args["json"] ? `${JSON.stringify(realRunJson(result), null, 2)}\n` : `${realRunLines(result, colour).join("\n")}\n`);
   if (result.differs) return EXIT.findings;
   return result.done === 0 && result.events > 0 ? EXIT.failed : EXIT.fine;
+}
+
+async function keepLog(args: Args, console: string): Promise<void> {
+  if (args["log"] !== undefined) await writeWhole(args["log"] as string, new Uint8Array(Buffer.from(console, "latin1")));
 }
 
 /** The machine for a scenario. @throws UsageError when the firmware asked for is another architecture's. */
