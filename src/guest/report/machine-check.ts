@@ -24,16 +24,19 @@ const NO_BANK = 0xff;
 /** A memory read error on an unknown channel. */
 const READ_ERROR = 0x9f;
 
-interface Printed {
+/** What a bank of a processor holds. */
+interface Bank {
+  readonly vendor: MachineCheckTaker["vendor"];
   readonly cpu: number;
   readonly bank: number;
   readonly status: bigint;
   readonly globalStatus: bigint;
   readonly address: bigint;
   readonly misc: bigint;
+}
+interface Printed extends Bank {
   /** Where the processor was, as the kernel prints it. */
   readonly place?: string;
-  readonly vendor: MachineCheckTaker["vendor"];
   readonly timeStamp: string;
 }
 /** Vendors as the kernel numbers them. */
@@ -77,14 +80,7 @@ export function memoryMachineCheck(body: View<typeof PlatformMemory>, uncorrecte
 }
 
 /** A machine check that a processor takes, and where it was when it did. */
-export interface TakenMachineCheck {
-  readonly vendor: MachineCheckTaker["vendor"];
-  readonly cpu: number;
-  readonly bank: number;
-  readonly status: bigint;
-  readonly globalStatus: bigint;
-  readonly address: bigint;
-  readonly misc: bigint;
+export interface TakenMachineCheck extends Bank {
   readonly codeSegment: number;
   readonly instructionPointer: bigint;
 }
