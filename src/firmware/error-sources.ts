@@ -2,7 +2,7 @@
 import type { GenericAddress } from "../acpi/generic-address.ts";
 import { Hest } from "../acpi/hest.ts";
 import { parse } from "../layout/index.ts";
-import { type GuestMemory, MemoryFault } from "../machine/memory.ts";
+import { type GuestMemory, whereMemory } from "../machine/memory.ts";
 import type { OsTable } from "./os-view.ts";
 
 export interface LinkedSource {
@@ -45,11 +45,4 @@ export function linkedSources(memory: GuestMemory, hest: OsTable): readonly Link
 export const isUnlinked = (source: LinkedSource): boolean =>
   source.statusRegister !== undefined && source.statusRegister !== 0n && source.statusRegister < REAL_MODE_AREA;
 
-function wordAt(memory: GuestMemory, address: bigint): bigint | undefined {
-  try {
-    return memory.readWord(address, 8);
-  } catch (error) {
-    if (error instanceof MemoryFault) return undefined;
-    throw error;
-  }
-}
+const wordAt = (memory: GuestMemory, address: bigint): bigint | undefined => whereMemory(() => memory.readWord(address, 8));

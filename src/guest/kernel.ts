@@ -19,7 +19,7 @@ import type { ArmProcessor } from "../cper/sections/arm-processor.ts";
 import { platformMemory } from "../cper/sections/memory.ts";
 import { type OsTable, osView } from "../firmware/os-view.ts";
 import { hexNumber, parse } from "../layout/index.ts";
-import type { GuestMemory } from "../machine/memory.ts";
+import { type GuestMemory, whereMemory } from "../machine/memory.ts";
 import { OpenBus } from "../machine/open-bus.ts";
 import { acknowledge, acknowledgement, clearStatus, type GhesDevice, NMI_LIKE, peek, probe, type Report } from "./ghes.ts";
 import { readHest } from "./hest.ts";
@@ -420,14 +420,10 @@ export class GuestKernel implements SystemModel {
   }
   /** An arm64 kernel that touches memory that is not there dies; the model says so instead of throwing. */
   #guarded<T>(body: () => T): T | undefined {
-    try {
-      return body();
-    } catch (error) {
-      if ((error as Error).name !== "MemoryFault") throw error;
+    return whereMemory(body, (why) => {
       this.panicked = true;
-      this.#say("fault", `the kernel touches what is not there and dies of a synchronous external abort: ${(error as Error).message}`);
-      return undefined;
-    }
+      this.#say("fault", `the kernel touches what is not there and dies of a synchronous external abort: ${why}`);
+    });
   }
 }
 

@@ -10,6 +10,7 @@ import { platformMemory } from "../cper/sections/memory.ts";
 import { type OsTable, osView } from "../firmware/os-view.ts";
 import { hexNumber, parse } from "../layout/index.ts";
 import { namesByNumber } from "../layout/values.ts";
+import { whereMemory } from "../machine/memory.ts";
 import { acknowledgement, blockTotal, clearStatus, type GhesDevice } from "./ghes.ts";
 import type { GenericSource } from "./hest.ts";
 import type { OperatingSystem } from "./operating-system.ts";
@@ -221,13 +222,9 @@ export class PlainKernel implements SystemModel {
     this.#options.report({ step, text, ...more });
   }
   #guarded<T>(body: () => T): T | undefined {
-    try {
-      return body();
-    } catch (error) {
-      if ((error as Error).name !== "MemoryFault") throw error;
+    return whereMemory(body, (why) => {
       this.panicked = true;
-      this.#say("fault", `the kernel touches what is not there and dies of an external abort: ${(error as Error).message}`);
-      return undefined;
-    }
+      this.#say("fault", `the kernel touches what is not there and dies of an external abort: ${why}`);
+    });
   }
 }

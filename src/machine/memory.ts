@@ -14,6 +14,21 @@ export class MemoryFault extends Error {
   }
 }
 
+/**
+ * Access memory where there may be none.
+ * @param fault is told why when there is none.
+ * @returns undefined then. @throws every error but a MemoryFault.
+ */
+export function whereMemory<T>(access: () => T, fault?: (why: string) => void): T | undefined {
+  try {
+    return access();
+  } catch (error) {
+    if (!(error instanceof MemoryFault)) throw error;
+    fault?.(error.message);
+    return undefined;
+  }
+}
+
 /** Guest physical memory. Addresses are bytes; words are little-endian. Implementations throw MemoryFault outside their regions. */
 export interface GuestMemory {
   /** A copy of `length` bytes. */

@@ -11,7 +11,7 @@ import { ErrorSourceDevice } from "../host/error-source.ts";
 import type { MonitorPolicy } from "../host/monitor.ts";
 import type { Subject } from "../host/notification.ts";
 import { concatBytes, decode, hexNumber } from "../layout/index.ts";
-import { MemoryFault } from "../machine/memory.ts";
+import { whereMemory } from "../machine/memory.ts";
 import { sourcesFor } from "../scenario/machine.ts";
 import type { Scenario } from "../scenario/schema.ts";
 import { sourcesBehind } from "../scenario/start.ts";
@@ -359,21 +359,12 @@ export class RecordFollower {
     return concatBytes([header.subarray(0, length), rest, new Uint8Array(Math.max(0, end - length - rest.length))]);
   }
   #overlaid(block: Uint8Array, address: bigint, length: number): Uint8Array {
-    const bytes = inMemory(() => this.#machine.memory.read(address, length)) ?? new Uint8Array(length);
+    const bytes = whereMemory(() => this.#machine.memory.read(address, length)) ?? new Uint8Array(length);
     bytes.set(block);
     return bytes;
   }
 }
 
-/** The answer, or nothing where there is no memory. */
-export function inMemory<T>(access: () => T): T | undefined {
-  try {
-    return access();
-  } catch (error) {
-    if (error instanceof MemoryFault) return undefined;
-    throw error;
-  }
-}
 const severityOf = (block: Uint8Array) => (block.length >= ErrorStatusBlockHeader.size ? decode(ErrorStatusBlockHeader, block).errorSeverity : undefined);
 const isMild = (block: Uint8Array): boolean => MILD.has(severityOf(block));
 const MILD: ReadonlySet<unknown> = new Set<keyof typeof BLOCK_SEVERITY>(["corrected", "none"]);

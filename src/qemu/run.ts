@@ -1,16 +1,18 @@
 /** A scenario on a real machine: the same file as for the model, real firmware, a real kernel, and both compared. */
+
 import { setTimeout as sleep } from "node:timers/promises";
 import type { NotificationName } from "../acpi/notification.ts";
 import type { InjectedError } from "../host/einj-device.ts";
 import { decide, type ErrorAddress, type HostError, type MonitorPolicy } from "../host/monitor.ts";
 import { hexNumber, hexToBytes } from "../layout/index.ts";
+import { whereMemory } from "../machine/memory.ts";
 import { missingRecords } from "../scenario/error-store.ts";
 import { type InjectionEvent, injectedError, triggerWords } from "../scenario/injection.ts";
 import { policyOf } from "../scenario/machine.ts";
 import { checkRecords, recordOf } from "../scenario/record.ts";
 import type { Moment, Number64, RecordEvent, Scenario, StoreEvent } from "../scenario/schema.ts";
 import { Timeline, type TimelineEntry } from "../scenario/timeline.ts";
-import { inMemory, MOST_FOLLOWED, PANICKED, type RealRecord, RecordFollower, type Say, watchDeath } from "./follower.ts";
+import { MOST_FOLLOWED, PANICKED, type RealRecord, RecordFollower, type Say, watchDeath } from "./follower.ts";
 import { inject } from "./injection.ts";
 import { type Comparison, differ, isAftermath, isLastWord, isTrouble, type KernelName, plainLines } from "./kernel-log.ts";
 import type { Death } from "./last-words.ts";
@@ -183,7 +185,7 @@ class RealRun {
     else if (moment.crash) await this.#tell(eventName(moment), () => this.#crash());
     else if (moment.guestWrites?.address !== undefined) {
       const { address, bytes } = moment.guestWrites;
-      const written = inMemory(() => {
+      const written = whereMemory(() => {
         this.#machine.memory.write(BigInt(address), hexToBytes(bytes)!);
         return true;
       });

@@ -4,7 +4,7 @@ import type { Account } from "../host/error-source.ts";
 import { finishMachineCheck, injectMachineCheck } from "../host/machine-check.ts";
 import { type Decision, decide, type HostError } from "../host/monitor.ts";
 import { hexNumber, hexToBytes, UsageError } from "../layout/index.ts";
-import type { GuestMemory } from "../machine/memory.ts";
+import { type GuestMemory, whereMemory } from "../machine/memory.ts";
 import { missingRecords } from "./error-store.ts";
 import { Exceptions } from "./exceptions.ts";
 import { Hypervisor } from "./hypervisor.ts";
@@ -315,12 +315,7 @@ class Run {
 
   /** Where nothing answers, the guest's access aborts; the devices of the machine do not care. */
   #access(body: () => void): void {
-    try {
-      body();
-    } catch (error) {
-      if ((error as Error).name !== "MemoryFault") throw error;
-      this.#say("guest", undefined, "fault", (error as Error).message, { bad: true });
-    }
+    whereMemory(body, (why) => this.#say("guest", undefined, "fault", why, { bad: true }));
   }
 
   #guestReads({ address, size = 8 }: NonNullable<Moment["guestReads"]>): void {

@@ -11,7 +11,7 @@ import type { MonitorPolicy } from "../host/monitor.ts";
 import { NEED, type Need, type Subject } from "../host/notification.ts";
 import { PoisonedPages } from "../host/poisoned-pages.ts";
 import { decode, hexNumber, UsageError } from "../layout/index.ts";
-import type { GuestMemory } from "../machine/memory.ts";
+import { type GuestMemory, whereMemory } from "../machine/memory.ts";
 import { Agenda } from "./agenda.ts";
 import type { PlatformDevices } from "./devices.ts";
 import { HostKernel } from "./host-kernel.ts";
@@ -208,13 +208,7 @@ export class Stage {
 
   /** Whether a guest physical address is in RAM. */
   isRam(address: bigint): boolean {
-    try {
-      this.#ram.readWord(address, 1);
-      return true;
-    } catch (error) {
-      if ((error as Error).name !== "MemoryFault") throw error;
-      return false;
-    }
+    return whereMemory(() => this.#ram.readWord(address, 1)) !== undefined;
   }
 
   /** Let the guest do something later, unless its machine is reset before. */
